@@ -1,0 +1,140 @@
+//! Identities: executions by UUIDv7, programs by SHA-256.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// One execution; sorts by the time it was asked for (UUIDv7, RFC 9562).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ExecutionId(Uuid);
+
+impl ExecutionId {
+    /// A fresh one.
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for ExecutionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for ExecutionId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        text.parse().map(Self).map_err(|_| IdError::Execution(text.to_owned()))
+    }
+}
+
+/// The SHA-256 of a program's bytes: what is pinned, granted to and verified.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// From the 32 bytes of a SHA-256.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// 64 lower-case hex digits, without the algorithm's name.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let wrong = || IdError::Digest(text.to_owned());
+        let hex = text.strip_prefix("sha256:").ok_or_else(wrong)?;
+        let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
+        let pairs: &[[u8; 2]; 32] = pairs.try_into().map_err(|_| wrong())?;
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(pairs) {
+            let digits = std::str::from_utf8(pair).map_err(|_| wrong())?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
+        }
+        // A sign is a digit to `from_str_radix`; the round trip refuses it, as
+        // it does upper case: one digest has one text.
+        let digest = Self(bytes);
+        (rest.is_empty() && digest.hex() == hex).then_some(digest).ok_or_else(wrong)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A text that is no id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdError {
+    /// Not a UUID.
+    #[error("`{0}` is no execution id: expected a UUID")]
+    Execution(String),
+    /// Not `sha256:` and 64 lower-case hex digits.
+    #[error("`{0}` is no digest: expected `sha256:` and 64 lower-case hex digits")]
+    Digest(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_has_exactly_one_text() {
+        let digest = Digest([0xab; 32]);
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        for wrong in [
+            digest.hex(),
+            format!("sha256:{}", digest.hex().to_uppercase()),
+            format!("sha256:{}0", digest.hex()),
+            format!("sha256:+a{}", &digest.hex()[2..]),
+            "sha256:".to_owned(),
+        ] {
+            assert_eq!(wrong.parse::<Digest>(), Err(IdError::Digest(wrong)));
+        }
+    }
+
+    #[test]
+    fn executions_sort_by_the_time_they_were_asked_for() {
+        let ids: Vec<_> = (0..100).map(|_| ExecutionId::fresh()).collect();
+        assert!(ids.is_sorted());
+    }
+}

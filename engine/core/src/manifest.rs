@@ -1,0 +1,342 @@
+//! The manifest: what a program says of itself, in a script's leading comment
+//! block (the shape of PEP 723, inline script metadata) or a `wardroom.toml`.
+//!
+//! Bytes here are hostile: parsing is bounded by the size of the text, and
+//! every key that is not understood is an error, because a rule that is read
+//! and not enforced is worse than none.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::capability::env::EnvName;
+use crate::capability::files::FolderScope;
+use crate::capability::net::{HttpScope, NetScope, ScopeError};
+use crate::capability::Scope;
+use crate::limit::{NamedLimits, SizeText, MAX_STATE_BYTES};
+use crate::param::{ParamError, ParamSpecs};
+
+/// What a program says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Manifest {
+    /// Its name, for messages.
+    pub name: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// What it does.
+    pub description: Option<String>,
+    /// Under which licence, as an SPDX expression.
+    pub licence: Option<String>,
+    /// Network scopes that it asks for.
+    pub net: Vec<Wish<NetScope>>,
+    /// Folders that it asks to read.
+    pub read: Vec<Wish<String>>,
+    /// Folders that it asks to write.
+    pub write: Vec<Wish<String>>,
+    /// Environment variables that it asks for.
+    pub env: Vec<EnvName>,
+    /// Bytes of state that it asks for.
+    pub state: Option<SizeText>,
+    /// Limits that it expects of itself.
+    pub limits: NamedLimits,
+    /// Params that it takes.
+    pub params: ParamSpecs,
+}
+
+/// A request: a concrete scope, or the param that will say it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String", bound(deserialize = "T: std::str::FromStr, T::Err: std::fmt::Display"))]
+pub enum Wish<T> {
+    /// Known when it was written.
+    Concrete(T),
+    /// `{params.NAME}`: known when the program is run or saved.
+    Param(String),
+}
+
+impl<T> TryFrom<String> for Wish<T>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if let Some(name) = text.strip_prefix("{params.").and_then(|rest| rest.strip_suffix('}')) {
+            return Ok(Self::Param(name.to_owned()));
+        }
+        if text.contains("{params.") {
+            return Err(format!("`{text}` mixes a param with other text: a param stands alone, as in \"{{params.url}}\""));
+        }
+        text.parse().map(Self::Concrete).map_err(|error| error.to_string())
+    }
+}
+
+/// A header or manifest that does not hold.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// The block is never closed.
+    #[error("the header that opens on line {line} is never closed: expected a line `// ///`")]
+    Unclosed {
+        /// Where it opens, counted from 1.
+        line: usize,
+    },
+    /// A second block.
+    #[error("line {line} opens a second header: expected one at most")]
+    Second {
+        /// Where it opens, counted from 1.
+        line: usize,
+    },
+    /// A line inside the block that is no comment of the right form.
+    #[error("line {line} of the header should be `//` alone or start with `// `")]
+    Line {
+        /// Which, counted from 1.
+        line: usize,
+    },
+    /// No TOML, an unknown key, or a value that does not fit.
+    #[error("line {line} of the header does not hold: {message}")]
+    Toml {
+        /// Which, counted from 1 in the script.
+        line: usize,
+        /// What TOML's reader says of it.
+        message: String,
+    },
+    /// A request takes its place from a param that is not declared.
+    #[error("a request takes its place from the param `{0}`, which is not declared")]
+    UndeclaredParam(String),
+    /// The params' declarations contradict themselves.
+    #[error(transparent)]
+    Param(#[from] ParamError),
+    /// More state than anybody may grant.
+    #[error("a state of {0} is out of range: expected at most {max}", max = SizeText(MAX_STATE_BYTES))]
+    State(SizeText),
+}
+
+/// A request that does not become a concrete scope.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError<E: std::error::Error + 'static> {
+    /// The param that should say it has no text.
+    #[error("the param `{0}` names what the program asks for, and has no text")]
+    NoText(String),
+    /// The param's text is no address.
+    #[error("the param `{name}` does not name an address that can be asked for: {source}")]
+    Address {
+        /// The param.
+        name: String,
+        /// What is wrong.
+        source: ScopeError,
+    },
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Folder(E),
+}
+
+impl Manifest {
+    /// The header of a script, where it has one. It is looked for in the
+    /// leading comments only: code ends the search.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestError`] with the line in the script.
+    pub fn of_script(source: &str) -> Result<Option<Self>, ManifestError> {
+        let Some(block) = Block::find(source)? else { return Ok(None) };
+        Self::parse(&block.toml, block.first_line).map(Some)
+    }
+
+    /// Reads TOML; `first_line` is the line at which it starts, for messages.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestError`] with the line.
+    pub fn parse(text: &str, first_line: usize) -> Result<Self, ManifestError> {
+        let manifest: Self = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
+            ManifestError::Toml {
+                line: first_line + before.matches('\n').count(),
+                message: error.message().replace('\n', ", "),
+            }
+        })?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), ManifestError> {
+        self.params.check_declarations()?;
+        if let Some(size) = self.state.filter(|size| size.0 > MAX_STATE_BYTES) {
+            return Err(ManifestError::State(size));
+        }
+        let params = |wish: &Wish<String>| match wish {
+            Wish::Param(name) => Some(name.clone()),
+            Wish::Concrete(_) => None,
+        };
+        let net = self.net.iter().filter_map(|wish| match wish {
+            Wish::Param(name) => Some(name.clone()),
+            Wish::Concrete(_) => None,
+        });
+        let mut used = net.chain(self.read.iter().chain(&self.write).filter_map(params));
+        match used.find(|name| !self.params.0.contains_key(name)) {
+            Some(name) => Err(ManifestError::UndeclaredParam(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// The requests as concrete scopes, with `params` already complete.
+    /// `folder` finds out where a folder really is.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] where a param does not fill its place, or whatever
+    /// `folder` says.
+    pub fn requests<E: std::error::Error + 'static>(
+        &self,
+        params: &Map<String, Value>,
+        folder: impl Fn(&str) -> Result<FolderScope, E>,
+    ) -> Result<Vec<Scope>, RequestError<E>> {
+        let net = self.net.iter().map(|wish| match wish {
+            Wish::Concrete(scope) => Ok(Some(Scope::Net(scope.clone()))),
+            Wish::Param(name) => net_from_param(name, params),
+        });
+        let folders = |wishes: &[Wish<String>], kind: fn(FolderScope) -> Scope| {
+            let found = wishes.iter().map(|wish| match wish {
+                Wish::Concrete(path) => folder(path).map(|found| Some(kind(found))).map_err(RequestError::Folder),
+                Wish::Param(name) => text_of(name, params)?
+                    .map(|path| folder(path).map(kind).map_err(RequestError::Folder))
+                    .transpose(),
+            });
+            found.collect::<Vec<_>>()
+        };
+        let read = folders(&self.read, Scope::Read);
+        let write = folders(&self.write, Scope::Write);
+        let rest = self.env.iter().cloned().map(Scope::Env).chain(self.state.map(|size| Scope::State(size.0)));
+        net.chain(read).chain(write).filter_map(Result::transpose).chain(rest.map(Ok)).collect()
+    }
+}
+
+/// A param that was not given asks for nothing.
+fn text_of<'a, E: std::error::Error + 'static>(
+    name: &str,
+    params: &'a Map<String, Value>,
+) -> Result<Option<&'a str>, RequestError<E>> {
+    match params.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(RequestError::NoText(name.to_owned())),
+    }
+}
+
+fn net_from_param<E: std::error::Error + 'static>(
+    name: &str,
+    params: &Map<String, Value>,
+) -> Result<Option<Scope>, RequestError<E>> {
+    let Some(text) = text_of(name, params)? else { return Ok(None) };
+    let scope = HttpScope::from_param(text).map_err(|source| RequestError::Address { name: name.to_owned(), source })?;
+    Ok(Some(Scope::Net(NetScope::Http(scope))))
+}
+
+const OPEN: &str = "// /// wardroom";
+const CLOSE: &str = "// ///";
+
+/// The comment block of a script, its `//` taken off.
+struct Block {
+    toml: String,
+    /// The line in the script on which `toml` starts, counted from 1.
+    first_line: usize,
+}
+
+impl Block {
+    fn find(source: &str) -> Result<Option<Self>, ManifestError> {
+        let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+        let comments = source.lines().map(str::trim_end).enumerate().take_while(|(index, line)| {
+            let shebang = *index == 0 && line.starts_with("#!");
+            line.is_empty() || line.starts_with("//") || shebang
+        });
+        let mut comments = comments.map(|(index, line)| (index + 1, line));
+        let Some((open, _)) = comments.by_ref().find(|(_, line)| *line == OPEN) else { return Ok(None) };
+        let mut toml = String::new();
+        for (line, text) in comments.by_ref() {
+            if text == CLOSE {
+                return match comments.find(|(_, line)| *line == OPEN) {
+                    Some((line, _)) => Err(ManifestError::Second { line }),
+                    None => Ok(Some(Self { toml, first_line: open + 1 })),
+                };
+            }
+            let content = if text == "//" { Some("") } else { text.strip_prefix("// ") };
+            toml.push_str(content.ok_or(ManifestError::Line { line })?);
+            toml.push('\n');
+        }
+        Err(ManifestError::Unclosed { line: open })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn folder(text: &str) -> Result<FolderScope, crate::capability::files::FolderError> {
+        FolderScope::new(text, &Path::new("/base").join(text))
+    }
+
+    #[test]
+    fn a_script_says_what_it_asks_for_in_its_leading_comment() {
+        let source = "#!/usr/bin/env wardroom\n// A report.\n\n// /// wardroom\n// name = \"r\"\n//\n// net = [\"https://a.example/x/,GET\", \"{params.url}\"]\n// read = [\"data\", \"{params.dir}\"]\n// env = [\"HOME\"]\n// state = \"4KiB\"\n// [params.url]\n// type = \"string\"\n// [params.dir]\n// type = \"string\"\n// ///\nreturn 1;";
+        let manifest = Manifest::of_script(source).unwrap().unwrap();
+        assert_eq!(manifest.name.as_deref(), Some("r"));
+        let params = json!({"url": "https://b.example/y?z=1", "dir": "more"});
+        let scopes = manifest.requests(params.as_object().unwrap(), folder).unwrap();
+        let texts: Vec<_> = scopes.iter().map(Scope::flag).collect();
+        assert_eq!(
+            texts,
+            [
+                "--allow-net=https://a.example/x/,GET",
+                "--allow-net=https://b.example/y",
+                "--allow-read=data",
+                "--allow-read=more",
+                "--allow-env=HOME",
+                "--state=4KiB"
+            ]
+        );
+    }
+
+    #[test]
+    fn code_ends_the_search_for_a_header() {
+        assert_eq!(Manifest::of_script("let a;\n// /// wardroom\n// ///"), Ok(None));
+        assert_eq!(Manifest::of_script(""), Ok(None));
+        assert_eq!(Manifest::of_script("// only a comment"), Ok(None));
+    }
+
+    #[test]
+    fn a_header_that_does_not_hold_names_its_line() {
+        let of = |body: &str| Manifest::of_script(body).unwrap_err();
+        assert_eq!(of("// /// wardroom\n// name = 'x'\ncode()"), ManifestError::Unclosed { line: 1 });
+        assert_eq!(of("\n// /// wardroom\n//name = 'x'\n// ///"), ManifestError::Line { line: 3 });
+        assert_eq!(of("// /// wardroom\n// ///\n// /// wardroom\n// ///"), ManifestError::Second { line: 3 });
+        for (body, line) in [
+            ("// /// wardroom\n// raed = ['.']\n// ///", 2),
+            ("// /// wardroom\n// name = 'x'\n// net = ['ftp://x']\n// ///", 3),
+            ("// /// wardroom\n// name = 'x'\n// [limits]\n// timeout = 'soon'\n// ///", 4),
+            ("// /// wardroom\n// credentials = ['A']\n// ///", 2),
+            ("// /// wardroom\n// net = ['https://{params.host}/x']\n// ///", 2),
+        ] {
+            assert!(matches!(of(body), ManifestError::Toml { line: found, .. } if found == line), "{body}: {:?}", of(body));
+        }
+        assert_eq!(of("// /// wardroom\n// read = ['{params.d}']\n// ///"), ManifestError::UndeclaredParam("d".to_owned()));
+        assert!(matches!(of("// /// wardroom\n// state = '1GiB'\n// ///"), ManifestError::State(_)));
+    }
+
+    #[test]
+    fn a_param_fills_an_address_or_a_folder_never_a_pattern() {
+        let manifest = Manifest::parse("net = ['{params.u}']\nread = ['{params.d}']\n[params.u]\ntype='json'\n[params.d]\ntype='json'", 1).unwrap();
+        let of = |params: Value| manifest.requests(params.as_object().unwrap(), folder);
+        assert!(of(json!({})).unwrap().is_empty());
+        assert!(matches!(of(json!({"u": 1})), Err(RequestError::NoText(_))));
+        for pattern in ["https://*.example.org/", "*", "https://a.example,GET", "https://nas.lan=10.0.0.1"] {
+            assert!(matches!(of(json!({"u": pattern})), Err(RequestError::Address { .. })), "{pattern}");
+        }
+        assert!(matches!(of(json!({"d": "a\0"})), Err(RequestError::Folder(_))));
+    }
+}
