@@ -1,0 +1,136 @@
+//! From whatever ended a guest to one clause with a blame.
+
+use wardroom_core::failure::{Failure, FailureKind, Output};
+use wardroom_core::limit::{HOSTCALL_BYTES, Limits, MAX_HANDLES, SizeText};
+use wardroom_core::text::truncated;
+use wardroom_core::witness::HostFault;
+use wasmtime::component::ResourceTableError;
+use wasmtime::{Trap, WasmBacktrace};
+
+use crate::call::Ended;
+
+/// Bytes kept of a guest's own failure text, and of its stack.
+const MESSAGE_BYTES: usize = 16 << 10;
+
+/// What is known of the run beside the error.
+pub(crate) struct Facts<'a> {
+    pub(crate) memory_refused: bool,
+    pub(crate) limits: &'a Limits,
+    pub(crate) script: bool,
+}
+
+/// Whose fault it was, and in which words.
+pub(crate) fn explain(error: &wasmtime::Error, facts: &Facts<'_>) -> Failure {
+    if let Some(Ended(failure)) = error.downcast_ref::<Ended>() {
+        return cut(failure.clone());
+    }
+    if let Some(fault) = error.downcast_ref::<HostFault>() {
+        return Failure::new(FailureKind::Host, fault.to_string());
+    }
+    let failure = limit(error, facts).unwrap_or_else(|| trap(error, facts));
+    cut(Failure { stack: stack(error, facts), ..failure })
+}
+
+/// A ceiling that was hit.
+fn limit(error: &wasmtime::Error, facts: &Facts<'_>) -> Option<Failure> {
+    let failure = |message: String| Some(Failure::new(FailureKind::Limit, message));
+    let trap = error.downcast_ref::<Trap>();
+    if trap == Some(&Trap::OutOfFuel) {
+        return failure(format!("the fuel budget of {} was used up", facts.limits.fuel.unwrap_or(0)));
+    }
+    if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+        return failure(format!("more than {MAX_HANDLES} handles were open at once"));
+    }
+    let text = format!("{error:#}");
+    if text.contains("hostcall") || text.contains("fuel allocated for host") {
+        return failure(format!("one call handed the host more than {}", SizeText(HOSTCALL_BYTES)));
+    }
+    if facts.memory_refused && trap != Some(&Trap::StackOverflow) {
+        return failure(format!("the memory limit of {} was reached", SizeText(facts.limits.memory)));
+    }
+    if text.contains("pooling allocator") || text.contains("exceeds the limit") || text.contains("maximum concurrent") {
+        return failure(format!("the program needs more than the sandbox has: {}", root(error)));
+    }
+    None
+}
+
+fn trap(error: &wasmtime::Error, facts: &Facts<'_>) -> Failure {
+    match error.downcast_ref::<Trap>() {
+        // QuickJS has no stack check of its own in WebAssembly.
+        Some(Trap::StackOverflow) if facts.script => {
+            Failure::new(FailureKind::Failed, "RangeError: Maximum call stack size exceeded")
+        }
+        Some(Trap::StackOverflow) => Failure::new(FailureKind::Trap, "the program's call stack is exhausted"),
+        Some(Trap::UnreachableCodeReached) => {
+            Failure::new(FailureKind::Trap, "the program gave up (a panic or an abort)")
+        }
+        Some(trap) => Failure::new(FailureKind::Trap, format!("the program trapped: {trap}")),
+        None => Failure::new(FailureKind::Trap, format!("the program cannot go on: {}", root(error))),
+    }
+}
+
+fn root(error: &wasmtime::Error) -> String {
+    error.root_cause().to_string()
+}
+
+/// The guest's frames; those of the interpreter say nothing to its user.
+fn stack(error: &wasmtime::Error, facts: &Facts<'_>) -> Option<String> {
+    if facts.script {
+        return None;
+    }
+    let trace = error.downcast_ref::<WasmBacktrace>()?;
+    let names = trace.frames().iter().map(|frame| frame.func_name().unwrap_or("?").to_owned());
+    let text = names.collect::<Vec<_>>().join("\n");
+    (!text.is_empty()).then_some(text)
+}
+
+fn cut(mut failure: Failure) -> Failure {
+    failure.message = truncated(&failure.message, MESSAGE_BYTES).to_owned();
+    failure.stack = failure.stack.map(|stack| truncated(&stack, MESSAGE_BYTES).to_owned());
+    failure
+}
+
+/// A result within its cap. JSON cannot be cut and stay JSON, so a result that
+/// is too large is a failure that names the way out.
+pub(crate) fn cap(output: Output, max: u64) -> Result<Output, Failure> {
+    let Output::Json(value) = &output else { return Ok(output) };
+    let bytes = json_bytes(value);
+    if bytes <= max {
+        return Ok(output);
+    }
+    Err(Failure::new(
+        FailureKind::Limit,
+        format!("the result has {bytes} bytes, more than the {} that are kept", SizeText(max)),
+    ))
+}
+
+fn json_bytes(value: &serde_json::Value) -> u64 {
+    struct Count(u64);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    match serde_json::to_writer(&mut count, value) {
+        Ok(()) => count.0,
+        Err(_) => u64::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_kept_up_to_its_cap() {
+        let json = |n: usize| Output::Json(serde_json::Value::from("x".repeat(n)));
+        assert!(cap(json(8), 10).is_ok());
+        assert_eq!(cap(json(9), 10).map_err(|failure| failure.kind), Err(FailureKind::Limit));
+        assert!(cap(Output::Text("x".repeat(99)), 10).is_ok(), "text was cut while it was written");
+    }
+}

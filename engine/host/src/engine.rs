@@ -1,0 +1,220 @@
+//! The two wasmtime engines and the tick that ends what spins.
+//!
+//! Epochs in the ordinary engine, fuel in the second one: running both meters
+//! in one engine costs two to three times what either costs. Both engines and
+//! the compiling child share [`base_config`], so that code compiled in the
+//! child fits here.
+
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use wasmtime::component::Linker;
+use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::error::HostError;
+use crate::run::RunState;
+
+/// How often a spinning guest is interrupted so that others get their turn and
+/// its deadline is looked at.
+pub(crate) const TICK: Duration = Duration::from_millis(5);
+/// Fuel after which a guest yields: a few milliseconds of plain instructions.
+pub(crate) const FUEL_SLICE: u64 = 5_000_000;
+/// Runs at once in one process; each needs a slot of the pool.
+pub const MAX_PARALLEL_RUNS: u32 = 64;
+/// Memories and tables of one component. Real components have one or two; a
+/// component of a hundred memories would empty the pool for everybody.
+const MEMORIES_PER_COMPONENT: u32 = 8;
+const TABLES_PER_COMPONENT: u32 = 16;
+const CORE_INSTANCES_PER_COMPONENT: u32 = 40;
+/// Elements of one table: an interpreter's function table has some 10,000.
+const TABLE_ELEMENTS: usize = 100_000;
+/// Bytes of bookkeeping for one instance, for interpreters.
+const INSTANCE_BYTES: usize = 10 << 20;
+/// Bytes of a slot kept mapped after a run, so that the next one does not
+/// fault its pages in again.
+const MEMORY_KEPT: usize = 2 << 20;
+const TABLES_KEPT: usize = 512 << 10;
+
+/// Which meter ends a run that does not end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EngineKind {
+    /// A tick and the deadline: the ordinary case.
+    Epoch,
+    /// A fuel budget, and the deadline.
+    Fuel,
+}
+
+impl EngineKind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Epoch => "epoch",
+            Self::Fuel => "fuel",
+        }
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::Epoch, Self::Fuel].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// What decides over compiled code, without how instances are allocated.
+pub(crate) fn base_config(kind: EngineKind) -> Config {
+    let mut config = Config::new();
+    // Guests of WASI 0.3 want an engine of their own; without its machinery a
+    // run costs about a third less.
+    config.concurrency_support(false);
+    match kind {
+        EngineKind::Epoch => config.epoch_interruption(true),
+        EngineKind::Fuel => config.consume_fuel(true),
+    };
+    // What one run left on its stack must not be there for the next.
+    config.async_stack_zeroing(true);
+    config
+}
+
+/// An engine with everything linked.
+pub(crate) struct Sandbox {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<RunState>,
+    pub(crate) kind: EngineKind,
+    ticker: Ticker,
+}
+
+impl Sandbox {
+    fn new(kind: EngineKind) -> Result<Self, HostError> {
+        let mut pooled = base_config(kind);
+        pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+        // A machine with less address space (a container's limit) cannot
+        // reserve the pool; instances on demand are slower and otherwise equal.
+        let engine = Engine::new(&pooled)
+            .or_else(|_| Engine::new(&base_config(kind)))
+            .map_err(|error| HostError::engine(&error))?;
+        let linker = crate::imports::linker(&engine).map_err(|error| HostError::engine(&error))?;
+        let ticker = Ticker::start(engine.weak());
+        Ok(Self { engine, linker, kind, ticker })
+    }
+
+    /// Whatever compiled code must agree on, as a number.
+    pub(crate) fn compatibility(&self) -> u64 {
+        compatibility(&self.engine)
+    }
+
+    /// Keeps the tick going while it lives.
+    pub(crate) fn ticking(&self) -> Ticking<'_> {
+        self.ticker.hold()
+    }
+}
+
+pub(crate) fn compatibility(engine: &Engine) -> u64 {
+    // `DefaultHasher::new` has fixed keys: equal in every process of a build.
+    let mut hasher = std::hash::DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(MAX_PARALLEL_RUNS)
+        .total_stacks(MAX_PARALLEL_RUNS)
+        .total_core_instances(MAX_PARALLEL_RUNS * CORE_INSTANCES_PER_COMPONENT)
+        .total_memories(MAX_PARALLEL_RUNS * MEMORIES_PER_COMPONENT)
+        .total_tables(MAX_PARALLEL_RUNS * TABLES_PER_COMPONENT)
+        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT)
+        .max_tables_per_component(TABLES_PER_COMPONENT)
+        .max_memories_per_module(MEMORIES_PER_COMPONENT)
+        .max_tables_per_module(TABLES_PER_COMPONENT)
+        .max_component_instance_size(INSTANCE_BYTES)
+        .max_core_instance_size(INSTANCE_BYTES)
+        .table_elements(TABLE_ELEMENTS)
+        // Above what the ledger allows, so that the ledger is what refuses.
+        .max_memory_size(4 << 30)
+        .max_unused_warm_slots(16)
+        .linear_memory_keep_resident(MEMORY_KEPT)
+        .table_keep_resident(TABLES_KEPT);
+    pool
+}
+
+/// Both engines, each made when first needed.
+#[derive(Default)]
+pub(crate) struct Engines {
+    epoch: OnceLock<Arc<Sandbox>>,
+    fuel: OnceLock<Arc<Sandbox>>,
+}
+
+impl Engines {
+    pub(crate) fn sandbox(&self, kind: EngineKind) -> Result<Arc<Sandbox>, HostError> {
+        let cell = match kind {
+            EngineKind::Epoch => &self.epoch,
+            EngineKind::Fuel => &self.fuel,
+        };
+        if let Some(sandbox) = cell.get() {
+            return Ok(sandbox.clone());
+        }
+        let made = Arc::new(Sandbox::new(kind)?);
+        Ok(cell.get_or_init(|| made).clone())
+    }
+}
+
+/// The thread that advances the epoch; it sleeps while nothing runs, so that
+/// an idle process wakes up for nothing, and ends with its engine.
+struct Ticker {
+    running: Arc<AtomicUsize>,
+    thread: Option<std::thread::Thread>,
+}
+
+impl Ticker {
+    fn start(engine: EngineWeak) -> Self {
+        let running = Arc::new(AtomicUsize::new(0));
+        let seen = running.clone();
+        let spawned = std::thread::Builder::new().name("wardroom-tick".to_owned()).spawn(move || {
+            loop {
+                if seen.load(Ordering::Acquire) == 0 {
+                    std::thread::park();
+                } else {
+                    std::thread::sleep(TICK);
+                }
+                let Some(engine) = engine.upgrade() else { return };
+                engine.increment_epoch();
+            }
+        });
+        // Without a thread no epoch ends: `hold` says so by a missing handle,
+        // and the run is refused.
+        Self { running, thread: spawned.ok().map(|handle| handle.thread().clone()) }
+    }
+
+    fn hold(&self) -> Ticking<'_> {
+        if self.running.fetch_add(1, Ordering::AcqRel) == 0
+            && let Some(thread) = &self.thread
+        {
+            thread.unpark();
+        }
+        Ticking(self)
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        if let Some(thread) = &self.thread {
+            thread.unpark();
+        }
+    }
+}
+
+/// While one lives, the epoch advances.
+pub(crate) struct Ticking<'a>(&'a Ticker);
+
+impl Ticking<'_> {
+    /// The tick really runs.
+    pub(crate) fn works(&self) -> bool {
+        self.0.thread.is_some()
+    }
+}
+
+impl Drop for Ticking<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,32 @@
+//! The sandbox: the only crate that names wasmtime, and the only one with
+//! unsafe code (one place, in `load`).
+//!
+//! It loads programs and runs [`Plan`](wardroom_core::plan::Plan)s; it decides
+//! nothing about who may do what, keeps no record, and prints nothing. Start
+//! reading at [`Host`], then `call` for the doors and `imports` for what a
+//! guest can reach.
+
+#![deny(unsafe_code)]
+
+mod cache;
+mod call;
+mod capture;
+mod ending;
+mod engine;
+mod error;
+pub mod imports;
+mod inspect;
+mod ledger;
+mod load;
+mod notes;
+mod prepare;
+mod run;
+pub mod value;
+pub mod wire;
+
+pub use engine::{EngineKind, MAX_PARALLEL_RUNS};
+pub use error::HostError;
+pub use inspect::{FunctionView, Inspection};
+pub use load::{Notice, Silent, interpreter_digest};
+pub use prepare::{CHILD_ARGUMENT, child};
+pub use run::{Host, HostConfig};

@@ -1,0 +1,210 @@
+//! Loading: from a program's bytes to something that can be instantiated, by
+//! way of memory, the cache on disk, or a preparing child.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wardroom_core::id::Digest;
+use wardroom_core::limit::{MAX_PROGRAM_BYTES, MAX_SCRIPT_BYTES};
+use wardroom_core::program::{Format, Program};
+use wasmtime::component::{Component, InstancePre};
+
+use crate::cache::{Cache, Slot};
+use crate::engine::{EngineKind, Engines, Sandbox};
+use crate::error::HostError;
+use crate::prepare::{Job, Preparer};
+use crate::run::RunState;
+
+/// Programs kept loaded in one process.
+const LOADED_PROGRAMS: usize = 64;
+/// The name under which the interpreter's preparation is told.
+const INTERPRETER_NAME: &str = "the script interpreter";
+/// The bundled interpreter: ours, built from `plugins/javascript`.
+const INTERPRETER: &[u8] = include_bytes!("../../../plugins/javascript/javascript.wasm");
+
+/// A program that can be instantiated.
+pub(crate) struct Loaded {
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) component: Component,
+    pub(crate) pre: InstancePre<RunState>,
+}
+
+/// Told when something is prepared for the first time, and when that is done.
+pub trait Notice: Send + Sync {
+    /// Preparing starts; it takes from 0.1 to 60 seconds.
+    fn preparing(&self, what: &str);
+    /// Preparing ended, well or not.
+    fn prepared(&self);
+}
+
+/// Says nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Notice for Silent {
+    fn preparing(&self, _what: &str) {}
+    fn prepared(&self) {}
+}
+
+/// Everything loaded in this process.
+pub(crate) struct Loader {
+    pub(crate) engines: Engines,
+    cache: Cache,
+    preparer: Preparer,
+    notice: Arc<dyn Notice>,
+    /// Least recently used first.
+    loaded: Mutex<VecDeque<(Key, Arc<Loaded>)>>,
+    /// One heavy preparation at a time; whoever comes second finds it done.
+    preparing: tokio::sync::Mutex<()>,
+}
+
+type Key = (Digest, EngineKind);
+
+impl Loader {
+    pub(crate) fn new(cache: Cache, preparer: Preparer, notice: Arc<dyn Notice>) -> Self {
+        Self {
+            engines: Engines::default(),
+            cache,
+            preparer,
+            notice,
+            loaded: Mutex::default(),
+            preparing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// A component or core module, ready to be instantiated.
+    pub(crate) async fn component(&self, program: &Program, kind: EngineKind) -> Result<Arc<Loaded>, HostError> {
+        check_size(program)?;
+        let job = Job::of(program.format, kind).ok_or_else(|| HostError::Host("a script is no component".to_owned()))?;
+        let source = Source::Foreign { job, bytes: &program.bytes, name: &program.name };
+        self.load((program.digest, kind), &source).await
+    }
+
+    /// The bundled interpreter.
+    pub(crate) async fn interpreter(&self, kind: EngineKind) -> Result<Arc<Loaded>, HostError> {
+        let digest = interpreter_digest();
+        self.load((digest, kind), &Source::Interpreter { kind }).await
+    }
+
+    /// A script's JavaScript: its text, or what is left of its TypeScript.
+    pub(crate) async fn script(&self, program: &Program) -> Result<Arc<str>, HostError> {
+        check_size(program)?;
+        let text = |bytes: &[u8]| match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Arc::from(text)),
+            Err(error) => Err(HostError::Script { message: format!("the script is no UTF-8: {error}"), position: None }),
+        };
+        if program.format == Format::JavaScript {
+            return text(&program.bytes);
+        }
+        let slot = Slot::new(&program.digest, concat!("stripped-", env!("CARGO_PKG_VERSION"), ".js"));
+        if let Some(stripped) = self.cache.load(&slot) {
+            return text(&stripped);
+        }
+        let stripped = self.preparer.prepare(Job::TypeScript, &program.bytes).await?;
+        self.cache.store(&slot, &stripped)?;
+        text(&stripped)
+    }
+
+    async fn load(&self, key: Key, source: &Source<'_>) -> Result<Arc<Loaded>, HostError> {
+        if let Some(loaded) = self.remembered(&key) {
+            return Ok(loaded);
+        }
+        let sandbox = self.engines.sandbox(key.1)?;
+        let slot = Slot::new(&key.0, &format!("{}-{:016x}.cwasm", key.1.name(), sandbox.compatibility()));
+        let component = match self.cached(&sandbox, &slot) {
+            Some(component) => component,
+            None => self.prepare(&sandbox, &slot, source).await?,
+        };
+        crate::inspect::check_imports(&component, &sandbox.engine)?;
+        let pre = sandbox.linker.instantiate_pre(&component).map_err(|error| HostError::Invalid(format!("it cannot be linked: {error:#}")))?;
+        let loaded = Arc::new(Loaded { sandbox, component, pre });
+        self.remember(key, loaded.clone());
+        Ok(loaded)
+    }
+
+    async fn prepare(&self, sandbox: &Sandbox, slot: &Slot, source: &Source<'_>) -> Result<Component, HostError> {
+        let _one_at_a_time = self.preparing.lock().await;
+        if let Some(component) = self.cached(sandbox, slot) {
+            return Ok(component);
+        }
+        self.notice.preparing(source.name());
+        let compiled = match source {
+            Source::Foreign { job, bytes, .. } => self.preparer.prepare(*job, bytes).await,
+            Source::Interpreter { kind } => compile_own(*kind).await,
+        };
+        self.notice.prepared();
+        let compiled = compiled?;
+        self.cache.store(slot, &compiled)?;
+        deserialize(sandbox, &compiled).ok_or_else(|| HostError::Host("code compiled for this engine does not fit it".to_owned()))
+    }
+
+    /// What does not verify, or was made by another build, is built anew.
+    fn cached(&self, sandbox: &Sandbox, slot: &Slot) -> Option<Component> {
+        deserialize(sandbox, &self.cache.load(slot)?)
+    }
+
+    fn remembered(&self, key: &Key) -> Option<Arc<Loaded>> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = loaded.iter().rposition(|(known, _)| known == key)?;
+        if index + 1 == loaded.len() {
+            return loaded.back().map(|(_, found)| found.clone());
+        }
+        let entry = loaded.remove(index)?;
+        let found = entry.1.clone();
+        loaded.push_back(entry);
+        Some(found)
+    }
+
+    fn remember(&self, key: Key, program: Arc<Loaded>) {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if loaded.len() == LOADED_PROGRAMS {
+            loaded.pop_front();
+        }
+        loaded.push_back((key, program));
+    }
+}
+
+/// Where compiled code comes from when the cache has none.
+enum Source<'a> {
+    /// Hostile bytes: in a child.
+    Foreign { job: Job, bytes: &'a [u8], name: &'a str },
+    /// Our own bytes: here.
+    Interpreter { kind: EngineKind },
+}
+
+impl Source<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Foreign { name, .. } => name,
+            Self::Interpreter { .. } => INTERPRETER_NAME,
+        }
+    }
+}
+
+async fn compile_own(kind: EngineKind) -> Result<Vec<u8>, HostError> {
+    let compiling = tokio::task::spawn_blocking(move || Job::Component(kind).work(INTERPRETER));
+    compiling.await.map_err(|error| HostError::Host(format!("the interpreter cannot be compiled: {error}")))?
+}
+
+/// The digest of the bundled interpreter, as executions record it.
+#[must_use]
+pub fn interpreter_digest() -> Digest {
+    use sha2::Digest as _;
+    static DIGEST: std::sync::OnceLock<Digest> = std::sync::OnceLock::new();
+    *DIGEST.get_or_init(|| Digest::from_bytes(sha2::Sha256::digest(INTERPRETER).into()))
+}
+
+fn check_size(program: &Program) -> Result<(), HostError> {
+    let size = program.bytes.len() as u64;
+    let max = if program.format.is_script() { MAX_SCRIPT_BYTES } else { MAX_PROGRAM_BYTES };
+    if size > max { Err(HostError::TooLarge { size, max }) } else { Ok(()) }
+}
+
+#[expect(unsafe_code, reason = "the one place where verified compiled code is mapped")]
+fn deserialize(sandbox: &Sandbox, compiled: &[u8]) -> Option<Component> {
+    // SAFETY: the bytes come from `precompile_component` of this same build,
+    // in a child whose standard output only we hold or in this process, and
+    // where they lay on disk in between, `Cache::load` has authenticated these
+    // very bytes in memory. wasmtime itself refuses other builds' code.
+    unsafe { Component::deserialize(&sandbox.engine, compiled) }.ok()
+}

@@ -1,0 +1,357 @@
+//! Step 3: one execution, in a fresh store and a fresh instance.
+//!
+//! ```text
+//!  permit ─▶ load ─▶ store + instance ─▶ call ──▶ ending
+//!                         │   all of it under one deadline and one
+//!                         │   cancellation; either drops the store,
+//!                         └── and with it the guest
+//! ```
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::Semaphore;
+use wardroom_core::clock::Clock;
+use wardroom_core::failure::{Failure, FailureKind, Outcome, Output, Usage};
+use wardroom_core::limit::{DurationText, HOSTCALL_BYTES, MAX_HANDLES, MAX_RANDOM_BYTES};
+use wardroom_core::log::Level;
+use wardroom_core::plan::{Lent, Plan, Runner};
+use wardroom_core::program::{Entry, Format, Program, Shape};
+use wardroom_core::witness::BoxFuture;
+use wasmtime::Store;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::p2::pipe::MemoryInputPipe;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::cache::Cache;
+use crate::call;
+use crate::capture::Capture;
+use crate::ending;
+use crate::engine::{EngineKind, FUEL_SLICE, MAX_PARALLEL_RUNS};
+use crate::error::HostError;
+use crate::imports::files::{Folders, GuardedView};
+use crate::imports::http::HttpGate;
+use crate::imports::state::StateView;
+use crate::inspect::{self, Inspection};
+use crate::ledger::Ledger;
+use crate::load::{Loaded, Loader, Notice};
+use crate::notes::Notes;
+use crate::prepare::Preparer;
+use crate::wire::{HttpLimits, Wire};
+
+/// What a host is made of.
+pub struct HostConfig {
+    /// The folder of compiled code, 0700; made where missing.
+    pub cache: PathBuf,
+    /// The binary to call as preparing child.
+    pub preparer: PathBuf,
+    /// The only way to the network.
+    pub wire: Arc<Wire>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Told when something is compiled.
+    pub notice: Arc<dyn Notice>,
+}
+
+/// The sandbox: loads programs and runs plans.
+pub struct Host {
+    loader: Loader,
+    wire: Arc<Wire>,
+    clock: Arc<dyn Clock>,
+    permits: Arc<Semaphore>,
+    /// An empty folder, see [`Folders`].
+    fence: PathBuf,
+}
+
+/// What a guest's calls work on.
+pub(crate) struct RunState {
+    pub(crate) notes: Arc<Notes>,
+    pub(crate) state: Option<StateView>,
+    ledger: Ledger,
+    table: ResourceTable,
+    wasi: WasiCtx,
+    folders: Folders,
+    http: WasiHttpCtx,
+    gate: HttpGate,
+}
+
+impl RunState {
+    pub(crate) fn files(&mut self) -> GuardedView<'_> {
+        GuardedView { ctx: self.wasi.filesystem(), table: &mut self.table, folders: &self.folders, notes: &self.notes }
+    }
+}
+
+impl WasiView for RunState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for RunState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.gate }
+    }
+}
+
+impl Host {
+    /// A host; makes its cache folder, compiles nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Host`] where the folder cannot be made.
+    pub fn new(config: HostConfig) -> Result<Self, HostError> {
+        let fence = config.cache.join("fence");
+        std::fs::create_dir_all(&fence).map_err(|error| HostError::io("the cache folder cannot be made", &error))?;
+        let loader = Loader::new(Cache::new(&config.cache), Preparer { binary: config.preparer }, config.notice);
+        let permits = Arc::new(Semaphore::new(MAX_PARALLEL_RUNS as usize));
+        Ok(Self { loader, wire: config.wire, clock: config.clock, permits, fence })
+    }
+
+    /// What a program is: its shape, functions and imports. Compiles it where
+    /// that has not been done.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] where it is no program that this host runs.
+    pub async fn inspect(&self, program: &Program) -> Result<Inspection, HostError> {
+        if program.format.is_script() {
+            self.loader.script(program).await?;
+            return Ok(Inspection { shape: Shape::Script, functions: Vec::new(), imports: Vec::new() });
+        }
+        let loaded = self.loader.component(program, EngineKind::Epoch).await?;
+        Ok(inspect::inspect(&loaded.component, &loaded.sandbox.engine))
+    }
+
+    /// Which door of a program is meant by a function's name or its absence.
+    /// `fuel` tells for which engine the program is about to be run.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] where there is no such door, or no such program.
+    pub async fn entry(&self, program: &Program, function: Option<&str>, args: &[String], fuel: bool) -> Result<Entry, HostError> {
+        if program.format.is_script() {
+            return match (function, args) {
+                (None, []) => Ok(Entry::Script),
+                (Some(_), _) => Err(HostError::NoEntry("a script has no functions to name: it is run as a whole".to_owned())),
+                (None, _) => Err(HostError::NoEntry("a script takes params, no arguments: use `--param NAME=VALUE`".to_owned())),
+            };
+        }
+        let loaded = self.loader.component(program, engine_kind(fuel)).await?;
+        inspect::entry(&loaded.component, &loaded.sandbox.engine, function, args)
+    }
+
+    async fn run_plan(&self, plan: &Plan, lent: Lent) -> Outcome {
+        let limits = &plan.resolved().limits;
+        let notes = Arc::new(Notes::new(lent.witness, self.clock.clone(), limits.log_bytes));
+        let mut run = Run { host: self, plan, notes: notes.clone(), capture: None, usage: Usage::default(), changes: Vec::new() };
+        let deadline = limits.deadline;
+        let mut clock = Stopwatch::default();
+        let ending = tokio::select! {
+            biased;
+            () = lent.cancelled => Err(Failure::new(FailureKind::Cancelled, "the execution was cancelled")),
+            ended = tokio::time::timeout(deadline, Stopwatched { run: Box::pin(run.execute(lent.state)), clock: &mut clock }) => {
+                ended.unwrap_or_else(|_| Err(Failure::new(
+                    FailureKind::Deadline,
+                    format!("`{}` ran longer than its {} deadline", plan.resolved().program.name, DurationText(deadline)),
+                )))
+            }
+        };
+        run.usage.cpu_us = clock.micros;
+        run.outcome(ending)
+    }
+}
+
+impl Runner for Host {
+    fn run(&self, plan: Arc<Plan>, lent: Lent) -> BoxFuture<'_, Outcome> {
+        Box::pin(async move {
+            // Queued runs wait here, without a deadline: it is theirs to use
+            // once they run.
+            let Ok(_permit) = self.permits.clone().acquire_owned().await else {
+                return broken("the host is shutting down");
+            };
+            self.run_plan(&plan, lent).await
+        })
+    }
+}
+
+fn broken(why: &str) -> Outcome {
+    Outcome {
+        ending: Err(Failure::new(FailureKind::Host, why)),
+        partial_output: None,
+        usage: Usage::default(),
+        state_changes: Vec::new(),
+    }
+}
+
+pub(crate) const fn engine_kind(fuel: bool) -> EngineKind {
+    if fuel { EngineKind::Fuel } else { EngineKind::Epoch }
+}
+
+/// One run, from its plan to its outcome.
+struct Run<'a> {
+    host: &'a Host,
+    plan: &'a Plan,
+    notes: Arc<Notes>,
+    /// What a command writes to its standard output; outlives the store, so
+    /// that the output of a run that ends badly is kept.
+    capture: Option<Capture>,
+    usage: Usage,
+    changes: Vec<(String, Option<String>)>,
+}
+
+impl Run<'_> {
+    async fn execute(&mut self, source: Arc<dyn wardroom_core::witness::StateSource>) -> Result<Output, Failure> {
+        let plan = self.plan.resolved();
+        let kind = engine_kind(plan.limits.fuel.is_some());
+        let (loaded, script) = self.load(&plan.program, kind).await.map_err(HostError::into_failure)?;
+        let state = self.load_state(source).await?;
+        let ticking = loaded.sandbox.ticking();
+        if !ticking.works() {
+            return Err(Failure::new(FailureKind::Host, "no thread could be started that ends a spinning program"));
+        }
+        let mut store = self.store(&loaded, state)?;
+        let ended = call::call(&mut store, &loaded, plan, script.as_deref(), self.capture.as_ref()).await;
+        self.settle_store(store, ended)
+    }
+
+    async fn load(&self, program: &Program, kind: EngineKind) -> Result<(Arc<Loaded>, Option<Arc<str>>), HostError> {
+        match program.format {
+            Format::JavaScript | Format::TypeScript => {
+                let script = self.host.loader.script(program).await?;
+                Ok((self.host.loader.interpreter(kind).await?, Some(script)))
+            }
+            Format::Component | Format::Module => Ok((self.host.loader.component(program, kind).await?, None)),
+        }
+    }
+
+    async fn load_state(&self, source: Arc<dyn wardroom_core::witness::StateSource>) -> Result<Option<StateView>, Failure> {
+        let Some(quota) = self.plan.access().state else { return Ok(None) };
+        match source.load().await {
+            Ok(entries) => Ok(Some(StateView::new(quota, entries))),
+            Err(fault) => Err(Failure::new(FailureKind::Host, format!("the state cannot be read: {fault}"))),
+        }
+    }
+
+    fn store(&mut self, loaded: &Loaded, state: Option<StateView>) -> Result<Store<RunState>, Failure> {
+        let limits = &self.plan.resolved().limits;
+        let (wasi, folders) = self.wasi()?;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        let http_limits = HttpLimits {
+            max_requests: limits.http_requests,
+            max_request_body: limits.http_body,
+            max_response_body: limits.http_body,
+        };
+        let access = Arc::new(self.plan.access().network());
+        let gate = HttpGate::new(self.host.wire.clone(), access, self.notes.clone(), http_limits);
+        let run = RunState { notes: self.notes.clone(), state, ledger: Ledger::new(limits.memory), table, wasi, folders, http: WasiHttpCtx::new(), gate };
+        let mut store = Store::new(&loaded.sandbox.engine, run);
+        store.limiter(|run| &mut run.ledger);
+        store.set_hostcall_fuel(usize::try_from(HOSTCALL_BYTES).unwrap_or(usize::MAX));
+        let metered = match (loaded.sandbox.kind, limits.fuel) {
+            (EngineKind::Epoch, _) => {
+                store.set_epoch_deadline(1);
+                store.epoch_deadline_async_yield_and_update(1);
+                Ok(())
+            }
+            (EngineKind::Fuel, fuel) => {
+                store.set_fuel(fuel.unwrap_or(0)).and_then(|()| store.fuel_async_yield_interval(Some(FUEL_SLICE)))
+            }
+        };
+        metered.map_err(|error| Failure::new(FailureKind::Host, format!("{error:#}")))?;
+        Ok(store)
+    }
+
+    /// Only what was granted: no variable, argument or stream of our own.
+    fn wasi(&mut self) -> Result<(WasiCtx, Folders), Failure> {
+        let resolved = self.plan.resolved();
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.max_random_size(MAX_RANDOM_BYTES);
+        for name in &self.plan.access().env {
+            if let Some(value) = resolved.input.env.get(name.as_str()) {
+                wasi.env(name.as_str(), value);
+            }
+        }
+        let stderr = Capture::lines(self.notes.clone(), Level::Warn);
+        wasi.stderr(stderr);
+        if let Entry::Command { args } = &resolved.entry {
+            wasi.arg(&resolved.program.name).args(args);
+            wasi.stdin(MemoryInputPipe::new(resolved.input.stdin.clone()));
+            let stdout = Capture::keeping(resolved.limits.output_bytes);
+            self.capture = Some(stdout.clone());
+            wasi.stdout(stdout);
+        } else {
+            wasi.stdout(Capture::lines(self.notes.clone(), Level::Info));
+        }
+        crate::imports::refuse_sockets(&mut wasi, self.notes.clone());
+        let folders = Folders::open(&mut wasi, &self.plan.access().folders, &self.host.fence);
+        let folders = folders.map_err(|(name, error)| Failure::new(FailureKind::Denied, format!("the folder `{name}` cannot be opened: {error}")))?;
+        Ok((wasi.build(), folders))
+    }
+
+    /// What is left in a store whose guest ended by itself.
+    fn settle_store(&mut self, store: Store<RunState>, ended: Result<Output, wasmtime::Error>) -> Result<Output, Failure> {
+        let limits = &self.plan.resolved().limits;
+        let fuel_left = store.get_fuel().ok();
+        self.usage.fuel = limits.fuel.map(|budget| budget.saturating_sub(fuel_left.unwrap_or(0)));
+        let run = store.into_data();
+        self.usage.peak_memory = run.ledger.peak();
+        self.changes = run.state.map(StateView::into_changes).unwrap_or_default();
+        let script = self.plan.resolved().entry == Entry::Script;
+        ended.map_err(|error| ending::explain(&error, &ending::Facts { memory_refused: run.ledger.refused(), limits, script }))
+    }
+
+    fn outcome(mut self, ending: Result<Output, Failure>) -> Outcome {
+        let (stdout, cut) = self.capture.as_ref().map(Capture::finish).unwrap_or_default();
+        let summary = self.notes.summary();
+        self.usage.output_truncated |= cut;
+        self.usage.log_truncated = summary.log_truncated;
+        self.usage.hosts = summary.hosts;
+        self.usage.refusals = summary.refusals;
+        let ending = match summary.fault {
+            Some(fault) => Err(Failure::new(FailureKind::Host, fault.to_string())),
+            None => ending,
+        };
+        let (ending, partial_output) = match ending {
+            Ok(output) => match ending::cap(output, self.plan.resolved().limits.output_bytes) {
+                Ok(output) => (Ok(output), None),
+                Err(failure) => (Err(failure), None),
+            },
+            Err(failure) => (Err(failure), (!stdout.is_empty()).then(|| call::parse_output(stdout))),
+        };
+        Outcome { ending, partial_output, usage: self.usage, state_changes: self.changes }
+    }
+}
+
+/// Processor time of the run's own thread, summed over its turns.
+#[derive(Default)]
+struct Stopwatch {
+    micros: u64,
+}
+
+struct Stopwatched<'a, F> {
+    run: Pin<Box<F>>,
+    clock: &'a mut Stopwatch,
+}
+
+impl<F: Future> Future for Stopwatched<'_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let before = thread_micros();
+        let turn = self.run.as_mut().poll(context);
+        self.clock.micros += thread_micros().saturating_sub(before);
+        turn
+    }
+}
+
+fn thread_micros() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0) / 1000)
+}

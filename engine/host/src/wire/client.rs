@@ -1,0 +1,234 @@
+//! One request, from receipt to response.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
+use wardroom_core::capability::net::{Lookup, Scheme};
+use wardroom_core::witness::Witness;
+
+use super::body::{Lifeline, RequestBody, ResponseBody};
+use super::{
+    BoxConnection, BoxError, Budget, Call, GrantedAddress, GrantedRequest, MAX_ADDRESSES, MAX_RESPONSE_HEAD_BYTES,
+    MAX_RESPONSE_HEADERS, ProxyConfig, Slot, Wire, WireError, headers, proxy,
+};
+
+impl Wire {
+    /// Sends one granted request and returns its response as soon as its head
+    /// is read. Dropping the future, or the response's body, closes the
+    /// connection.
+    ///
+    /// Method, host, path and query are those of the receipt; of `request` only
+    /// headers and body are taken. The witness learns of the effect before
+    /// anything, a look-up included, leaves the machine.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError`]; [`WireError::Refused`] where the host's name leads to no
+    /// address that the receipt admits.
+    pub async fn send<B>(
+        &self,
+        request: Request<B>,
+        granted: GrantedRequest,
+        call: Call<'_>,
+    ) -> Result<Response<ResponseBody>, WireError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (parts, body) = request.into_parts();
+        let limits = call.budget.limits();
+        let outgoing = self.compose(parts.headers, &body, &granted, limits.max_request_body)?;
+        call.budget.take_request()?;
+        let call = Call { timeouts: self.timeouts.capped(call.timeouts), ..call };
+
+        let deadline = Instant::now() + call.timeouts.connect;
+        let slot = self.slot(call.budget, deadline).await?;
+        call.witness.effect().await?;
+        let connection = self.connect(&granted, call.witness, deadline).await?;
+
+        let (body, over) = RequestBody::new(body, limits.max_request_body);
+        let exchanged = exchange(connection, outgoing.map(|()| body), call, slot).await;
+        match exchanged {
+            Err(_) if over.load(Ordering::Relaxed) => Err(WireError::RequestBody { limit: limits.max_request_body }),
+            Ok((response, lifeline)) => finish(response, lifeline, call),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The head that will be sent, checked before anything is opened.
+    fn compose<B: Body>(
+        &self,
+        guest: http::HeaderMap,
+        body: &B,
+        granted: &GrantedRequest,
+        limit: u64,
+    ) -> Result<Request<()>, WireError> {
+        let target = granted.target();
+        if body.size_hint().lower() > limit {
+            return Err(WireError::RequestBody { limit });
+        }
+        let through_proxy = self.proxy.is_some() && ProxyConfig::takes(granted);
+        let mut request = Request::new(());
+        *request.method_mut() = target.method().parse().map_err(|_| WireError::Target)?;
+        *request.uri_mut() = proxy::request_uri(target, through_proxy)?;
+        *request.version_mut() = Version::HTTP_11;
+        *request.headers_mut() = headers::outgoing(guest, target, body.size_hint().exact())?;
+        Ok(request)
+    }
+
+    async fn slot(&self, budget: &Budget, deadline: Instant) -> Result<Slot, WireError> {
+        // First the run's own: one run's queue must not hold the process's.
+        let run = permit(&budget.connections, deadline).await?;
+        let process = permit(&self.connections, deadline).await?;
+        Ok(Slot { _run: run, _process: process })
+    }
+
+    async fn connect(
+        &self,
+        granted: &GrantedRequest,
+        witness: &dyn Witness,
+        deadline: Instant,
+    ) -> Result<BoxConnection, WireError> {
+        let target = granted.target();
+        let late = || WireError::ConnectTimeout { endpoint: target.endpoint() };
+        let opened = async {
+            let via = self.proxy.as_ref().filter(|_| ProxyConfig::takes(granted));
+            let raw = match via {
+                None => self.reach(granted, &target.endpoint(), witness, deadline).await?,
+                Some(proxy) => {
+                    let hop = proxy.granted().map_err(|refusal| WireError::Refused(Box::new(refusal)))?;
+                    let raw = self.reach(&hop, &target.endpoint(), witness, deadline).await?;
+                    if target.scheme() == Scheme::Https { proxy::tunnel(raw, target).await? } else { raw }
+                }
+            };
+            match target.scheme() {
+                Scheme::Http => Ok(raw),
+                Scheme::Https => self.tls.handshake(raw, target).await,
+            }
+        };
+        // Look-up and dialling watch the same deadline and say more about it.
+        timeout_at(deadline, opened).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Resolves once, keeps what is admitted, and dials it in order. `endpoint`
+    /// is what the witness hears: the target, also where a proxy is dialled.
+    async fn reach(
+        &self,
+        granted: &GrantedRequest,
+        endpoint: &str,
+        witness: &dyn Witness,
+        deadline: Instant,
+    ) -> Result<BoxConnection, WireError> {
+        let found = match granted.lookup() {
+            Lookup::Addresses(addresses) => addresses,
+            Lookup::Name(name) => self.look_up(name, deadline).await?,
+        };
+        let admitted = admit(granted, found)?;
+        witness.contacted(endpoint);
+        let late = || WireError::ConnectTimeout { endpoint: endpoint.to_owned() };
+        let mut last = late();
+        for (index, address) in admitted.iter().enumerate() {
+            // One dead address leaves its share of the time to the others.
+            let shares = u32::try_from(admitted.len() - index).unwrap_or(1);
+            let share = deadline.saturating_duration_since(Instant::now()) / shares.max(1);
+            match timeout(share, self.dialer.dial(address)).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(source)) => last = WireError::Connect { endpoint: endpoint.to_owned(), source },
+                Err(_) => last = late(),
+            }
+        }
+        Err(last)
+    }
+
+    async fn look_up(&self, name: &str, deadline: Instant) -> Result<Vec<IpAddr>, WireError> {
+        let missing = |source: Option<io::Error>| WireError::NameNotFound { name: name.to_owned(), source };
+        match timeout_at(deadline, self.resolver.resolve(name)).await {
+            Err(_) => Err(WireError::NameTimeout { name: name.to_owned() }),
+            Ok(Err(source)) => Err(missing(Some(source))),
+            Ok(Ok(addresses)) if addresses.is_empty() => Err(missing(None)),
+            Ok(Ok(addresses)) => Ok(addresses),
+        }
+    }
+}
+
+async fn permit(
+    semaphore: &Arc<Semaphore>,
+    deadline: Instant,
+) -> Result<tokio::sync::OwnedSemaphorePermit, WireError> {
+    let free = Arc::clone(semaphore).acquire_owned();
+    match timeout_at(deadline, free).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(WireError::TooManyConnections),
+    }
+}
+
+/// The admitted ones of what was found; the first refusal where none is.
+fn admit(granted: &GrantedRequest, found: Vec<IpAddr>) -> Result<Vec<GrantedAddress>, WireError> {
+    let mut admitted = Vec::new();
+    let mut refused = None;
+    for address in found.into_iter().take(MAX_ADDRESSES) {
+        match granted.admit(address) {
+            Ok(address) => admitted.push(address),
+            Err(refusal) => refused = refused.or(Some(refusal)),
+        }
+    }
+    match refused {
+        Some(refusal) if admitted.is_empty() => Err(WireError::Refused(Box::new(refusal))),
+        _ => Ok(admitted),
+    }
+}
+
+/// Sends, and reads the response's head.
+async fn exchange<B>(
+    connection: BoxConnection,
+    request: Request<RequestBody<B>>,
+    call: Call<'_>,
+    slot: Slot,
+) -> Result<(Response<Incoming>, Lifeline), WireError>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (mut sender, driver) = http1::Builder::new()
+        .max_headers(MAX_RESPONSE_HEADERS)
+        .max_header_size(MAX_RESPONSE_HEAD_BYTES)
+        .max_buf_size(MAX_RESPONSE_HEAD_BYTES)
+        .handshake(TokioIo::new(connection))
+        .await
+        .map_err(WireError::from_hyper)?;
+    // Its errors come back through the response and its body.
+    let driver = tokio::spawn(async move { drop(driver.await) });
+    let lifeline = Lifeline::new(driver, slot);
+    let response = timeout(call.timeouts.first_byte, sender.send_request(request))
+        .await
+        .map_err(|_| WireError::FirstByteTimeout)?
+        .map_err(WireError::from_hyper)?;
+    Ok((response, lifeline))
+}
+
+fn finish(
+    response: Response<Incoming>,
+    lifeline: Lifeline,
+    call: Call<'_>,
+) -> Result<Response<ResponseBody>, WireError> {
+    let (mut parts, body) = response.into_parts();
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        // Upgrade was never sent: what follows would be no HTTP.
+        return Err(WireError::Protocol { source: None });
+    }
+    parts.headers = headers::incoming(parts.headers);
+    // What the client attached (a reason phrase, an upgrade) is not for guests.
+    parts.extensions = http::Extensions::new();
+    let limit = call.budget.limits().max_response_body;
+    let body = ResponseBody::new(body, limit, call.timeouts.between_bytes, lifeline)?;
+    Ok(Response::from_parts(parts, body))
+}
