@@ -93,8 +93,9 @@ impl std::fmt::Display for AddressClass {
 ///
 /// An IPv4-mapped address is the IPv4 address. One behind the well-known NAT64
 /// prefix is public where the IPv4 address inside is: that is how an IPv6-only
-/// network reaches the rest of the world. The other coats (NAT64 for local
-/// use, 6to4, Teredo, IPv4-compatible) are never public.
+/// network reaches the rest of the world. (A network may run NAT64 under a
+/// prefix of its own, which nobody can tell from an ordinary one.) The other
+/// coats (NAT64 for local use, 6to4, Teredo, IPv4-compatible) are never public.
 ///
 /// ```
 /// use wardroom_core::address::{AddressClass, classify};
@@ -110,18 +111,12 @@ pub fn classify(address: IpAddr) -> AddressClass {
 
 fn classify_four(address: Ipv4Addr) -> AddressClass {
     let bits = address.to_bits();
-    FOUR.iter()
-        .filter(|block| covers_four(block, bits))
-        .max_by_key(|block| block.length)
-        .map_or(AddressClass::Public, |block| block.class)
+    FOUR.iter().filter(|block| covers_four(block, bits)).max_by_key(|block| block.length).map_or(AddressClass::Public, |block| block.class)
 }
 
 fn classify_six(address: Ipv6Addr) -> AddressClass {
     let bits = address.to_bits();
-    let own = SIX
-        .iter()
-        .filter(|block| covers_six(block, bits))
-        .max_by_key(|block| block.length);
+    let own = SIX.iter().filter(|block| covers_six(block, bits)).max_by_key(|block| block.length);
     let Some(block) = own else {
         // Only 2000::/3 was ever handed out as global unicast (RFC 4291, 2.4).
         let global = bits >> 125 == 0b001;
@@ -135,12 +130,7 @@ fn classify_six(address: Ipv6Addr) -> AddressClass {
 
 /// The class of the special address inside, else that of the coat.
 fn inner_class(inside: Inside, bits: u128, coat: AddressClass) -> AddressClass {
-    embedded(inside, bits)
-        .into_iter()
-        .flatten()
-        .map(classify_four)
-        .find(|class| !class.is_public())
-        .unwrap_or(coat)
+    embedded(inside, bits).into_iter().flatten().map(classify_four).find(|class| !class.is_public()).unwrap_or(coat)
 }
 
 /// Any prefix may carry an ISATAP interface identifier (RFC 5214, 6.1): a host
@@ -211,32 +201,16 @@ enum Inside {
     Teredo,
 }
 
-const fn four(
-    octets: [u8; 4],
-    length: u32,
-    class: AddressClass,
-    source: &'static str,
-) -> Block<Ipv4Addr> {
+const fn four(octets: [u8; 4], length: u32, class: AddressClass, source: &'static str) -> Block<Ipv4Addr> {
     let [a, b, c, d] = octets;
     Block { first: Ipv4Addr::new(a, b, c, d), length, class, inside: Inside::Nothing, source }
 }
 
-const fn six(
-    groups: [u16; 8],
-    length: u32,
-    class: AddressClass,
-    source: &'static str,
-) -> Block<Ipv6Addr> {
+const fn six(groups: [u16; 8], length: u32, class: AddressClass, source: &'static str) -> Block<Ipv6Addr> {
     coat(groups, length, class, Inside::Nothing, source)
 }
 
-const fn coat(
-    groups: [u16; 8],
-    length: u32,
-    class: AddressClass,
-    inside: Inside,
-    source: &'static str,
-) -> Block<Ipv6Addr> {
+const fn coat(groups: [u16; 8], length: u32, class: AddressClass, inside: Inside, source: &'static str) -> Block<Ipv6Addr> {
     let [a, b, c, d, e, f, g, h] = groups;
     Block { first: Ipv6Addr::new(a, b, c, d, e, f, g, h), length, class, inside, source }
 }

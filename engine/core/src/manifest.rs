@@ -53,6 +53,15 @@ pub enum Wish<T> {
     Param(String),
 }
 
+impl<T: std::fmt::Display> Wish<T> {
+    fn text(&self) -> String {
+        match self {
+            Self::Concrete(scope) => scope.to_string(),
+            Self::Param(name) => format!("{{params.{name}}}"),
+        }
+    }
+}
+
 impl<T> TryFrom<String> for Wish<T>
 where
     T: std::str::FromStr,
@@ -179,6 +188,17 @@ impl Manifest {
             Some(name) => Err(ManifestError::UndeclaredParam(name)),
             None => Ok(()),
         }
+    }
+
+    /// The requests as they stand in the header, a text each: `read {params.dir}`.
+    #[must_use]
+    pub fn request_texts(&self) -> Vec<String> {
+        let net = self.net.iter().map(|wish| format!("net {}", wish.text()));
+        let read = self.read.iter().map(|wish| format!("read {}", wish.text()));
+        let write = self.write.iter().map(|wish| format!("write {}", wish.text()));
+        let env = self.env.iter().map(|name| format!("env {name}"));
+        let state = self.state.iter().map(|size| format!("state {size}"));
+        net.chain(read).chain(write).chain(env).chain(state).collect()
     }
 
     /// The requests as concrete scopes, with `params` already complete.

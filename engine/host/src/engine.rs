@@ -79,6 +79,8 @@ pub(crate) struct Sandbox {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<RunState>,
     pub(crate) kind: EngineKind,
+    /// Instances come from a pool.
+    pub(crate) pooled: bool,
     ticker: Ticker,
 }
 
@@ -88,12 +90,14 @@ impl Sandbox {
         pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
         // A machine with less address space (a container's limit) cannot
         // reserve the pool; instances on demand are slower and otherwise equal.
-        let engine = Engine::new(&pooled)
-            .or_else(|_| Engine::new(&base_config(kind)))
-            .map_err(|error| HostError::engine(&error))?;
+        let pooled = Engine::new(&pooled).ok();
+        let (engine, pooled) = match pooled {
+            Some(engine) => (engine, true),
+            None => (Engine::new(&base_config(kind)).map_err(|error| HostError::engine(&error))?, false),
+        };
         let linker = crate::imports::linker(&engine).map_err(|error| HostError::engine(&error))?;
         let ticker = Ticker::start(engine.weak());
-        Ok(Self { engine, linker, kind, ticker })
+        Ok(Self { engine, linker, kind, pooled, ticker })
     }
 
     /// Whatever compiled code must agree on, as a number.

@@ -145,6 +145,16 @@ impl Host {
         inspect::entry(&loaded.component, &loaded.sandbox.engine, function, args)
     }
 
+    /// Whether instances come from a pool, rather than being made on demand
+    /// for want of address space.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Host`] where there is no sandbox at all.
+    pub fn allocation(&self) -> Result<bool, HostError> {
+        Ok(self.loader.engines.sandbox(EngineKind::Epoch)?.pooled)
+    }
+
     async fn run_plan(&self, plan: &Plan, lent: Lent) -> Outcome {
         let limits = &plan.resolved().limits;
         let notes = Arc::new(Notes::new(lent.witness, self.clock.clone(), limits.log_bytes));

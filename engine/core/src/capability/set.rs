@@ -52,12 +52,17 @@ impl Scope {
         }
     }
 
-    /// What both allow, where one lies within the other.
-    fn narrower<'a>(&'a self, other: &'a Self) -> Option<&'a Self> {
-        if self.covers(other) {
-            Some(other)
-        } else if other.covers(self) {
-            Some(self)
+    /// What both allow, where that can be said as one scope; of equals the
+    /// request, so that a guest knows a folder by the name it asked for.
+    #[must_use]
+    pub fn effective(grant: &Self, request: &Self) -> Option<Self> {
+        if let (Self::Net(grant), Self::Net(request)) = (grant, request) {
+            return grant.effective(request).map(Self::Net);
+        }
+        if grant.covers(request) {
+            Some(request.clone())
+        } else if request.covers(grant) {
+            Some(grant.clone())
         } else {
             None
         }
@@ -149,13 +154,13 @@ impl Access {
             grants.0.iter().for_each(|scope| access.add(scope));
             return Ok((access, Vec::new()));
         };
-        let unasked = |grant: &&Scope| requests.iter().all(|request| request.narrower(grant).is_none());
+        let unasked = |grant: &&Scope| requests.iter().all(|request| Scope::effective(grant, request).is_none());
         let surplus: Vec<Scope> = grants.0.iter().filter(unasked).cloned().collect();
         if !surplus.is_empty() {
             return Err(Surplus(surplus));
         }
         for request in requests {
-            grants.0.iter().filter_map(|grant| request.narrower(grant)).for_each(|scope| access.add(scope));
+            grants.0.iter().filter_map(|grant| Scope::effective(grant, request)).for_each(|scope| access.add(&scope));
         }
         let uncovered = |request: &&Scope| !grants.0.iter().any(|grant| grant.covers(request));
         Ok((access, requests.iter().filter(uncovered).cloned().collect()))
@@ -231,6 +236,18 @@ mod tests {
         assert_eq!((access.scopes(), missing), (vec![read("/a")], Vec::new()));
         let (access, missing) = Access::intersect(&Requests::Declared(vec![write("/a")]), &Grants(vec![read("/a")])).unwrap();
         assert_eq!((access.scopes(), missing), (vec![read("/a")], vec![write("/a")]));
+    }
+
+    #[test]
+    fn addresses_meet_where_both_allow_them() {
+        let net = |text: &str| Scope::Net(text.parse().unwrap());
+        let held = |grant: &str, request: &str| {
+            let access = Access::intersect(&Requests::Declared(vec![net(request)]), &Grants(vec![net(grant)]));
+            access.map(|(access, _)| access.scopes().iter().map(Scope::text).collect::<Vec<_>>())
+        };
+        assert_eq!(held("https://nas.lan=192.168.1.5", "https://nas.lan"), Ok(vec!["https://nas.lan=192.168.1.5".to_owned()]));
+        assert_eq!(held("https://h.example,GET", "https://h.example/a"), Ok(vec!["https://h.example/a,GET".to_owned()]));
+        assert!(held("https://h.example", "https://other.example").is_err());
     }
 
     #[test]

@@ -134,9 +134,7 @@ fn code(error: &WireError) -> Error {
         WireError::ContentLength => Error::HttpRequestBodySize(None),
         WireError::RequestHead { limit } => Error::HttpRequestHeaderSectionSize(u32::try_from(*limit).ok()),
         WireError::RequestBody { limit } => Error::HttpRequestBodySize(Some(*limit)),
-        WireError::NameNotFound { .. } => {
-            Error::DnsError { rcode: Some("name not found".to_owned()), info_code: None }
-        }
+        WireError::NameNotFound { .. } => Error::DnsError { rcode: Some("name not found".to_owned()), info_code: None },
         WireError::NameTimeout { .. } => Error::DnsTimeout,
         WireError::Connect { source, .. } => connect_code(source.kind()),
         WireError::ConnectTimeout { .. } => Error::ConnectionTimeout,
@@ -158,9 +156,7 @@ const fn connect_code(kind: ErrorKind) -> Error {
         ErrorKind::ConnectionRefused => Error::ConnectionRefused,
         ErrorKind::TimedOut => Error::ConnectionTimeout,
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Error::DestinationIpUnroutable,
-        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::UnexpectedEof => {
-            Error::ConnectionTerminated
-        }
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::UnexpectedEof => Error::ConnectionTerminated,
         _ => Error::DestinationUnavailable,
     }
 }

@@ -81,6 +81,8 @@ impl Lifeline {
 
 impl Drop for Lifeline {
     fn drop(&mut self) {
+        // In most states it ends by itself once nobody listens; not while a
+        // request's body is still being sent.
         self.driver.abort();
     }
 }
@@ -107,17 +109,14 @@ impl ResponseBody {
     ///
     /// [`WireError::ResponseBody`] where the server says at once that it is
     /// going to be too long.
-    pub(super) fn new(
-        incoming: Incoming,
-        limit: u64,
-        patience: Duration,
-        lifeline: Lifeline,
-    ) -> Result<Self, WireError> {
+    pub(super) fn new(incoming: Incoming, limit: u64, patience: Duration, lifeline: Lifeline) -> Result<Self, WireError> {
         if incoming.size_hint().lower() > limit {
             return Err(WireError::ResponseBody { limit });
         }
         let silence = Box::pin(tokio::time::sleep(patience));
-        Ok(Self { incoming, left: limit, limit, patience, silence, waiting: false, lifeline: Some(lifeline) })
+        // A response without a body frees its slot at once.
+        let lifeline = (!incoming.is_end_stream()).then_some(lifeline);
+        Ok(Self { incoming, left: limit, limit, patience, silence, waiting: false, lifeline })
     }
 
     fn step(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
@@ -152,10 +151,7 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = WireError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         if self.lifeline.is_none() {
             return Poll::Ready(None);
         }

@@ -17,8 +17,8 @@ use wardroom_core::witness::Witness;
 
 use super::body::{Lifeline, RequestBody, ResponseBody};
 use super::{
-    BoxConnection, BoxError, Budget, Call, GrantedAddress, GrantedRequest, MAX_ADDRESSES, MAX_RESPONSE_HEAD_BYTES,
-    MAX_RESPONSE_HEADERS, ProxyConfig, Slot, Wire, WireError, headers, proxy,
+    BoxConnection, BoxError, Budget, Call, GrantedAddress, GrantedRequest, MAX_ADDRESSES, MAX_RESPONSE_HEAD_BYTES, MAX_RESPONSE_HEADERS,
+    ProxyConfig, Slot, Wire, WireError, headers, proxy,
 };
 
 impl Wire {
@@ -34,12 +34,7 @@ impl Wire {
     ///
     /// [`WireError`]; [`WireError::Refused`] where the host's name leads to no
     /// address that the receipt admits.
-    pub async fn send<B>(
-        &self,
-        request: Request<B>,
-        granted: GrantedRequest,
-        call: Call<'_>,
-    ) -> Result<Response<ResponseBody>, WireError>
+    pub async fn send<B>(&self, request: Request<B>, granted: GrantedRequest, call: Call<'_>) -> Result<Response<ResponseBody>, WireError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -65,13 +60,7 @@ impl Wire {
     }
 
     /// The head that will be sent, checked before anything is opened.
-    fn compose<B: Body>(
-        &self,
-        guest: http::HeaderMap,
-        body: &B,
-        granted: &GrantedRequest,
-        limit: u64,
-    ) -> Result<Request<()>, WireError> {
+    fn compose<B: Body>(&self, guest: http::HeaderMap, body: &B, granted: &GrantedRequest, limit: u64) -> Result<Request<()>, WireError> {
         let target = granted.target();
         if body.size_hint().lower() > limit {
             return Err(WireError::RequestBody { limit });
@@ -92,12 +81,7 @@ impl Wire {
         Ok(Slot { _run: run, _process: process })
     }
 
-    async fn connect(
-        &self,
-        granted: &GrantedRequest,
-        witness: &dyn Witness,
-        deadline: Instant,
-    ) -> Result<BoxConnection, WireError> {
+    async fn connect(&self, granted: &GrantedRequest, witness: &dyn Witness, deadline: Instant) -> Result<BoxConnection, WireError> {
         let target = granted.target();
         let late = || WireError::ConnectTimeout { endpoint: target.endpoint() };
         let opened = async {
@@ -160,10 +144,7 @@ impl Wire {
     }
 }
 
-async fn permit(
-    semaphore: &Arc<Semaphore>,
-    deadline: Instant,
-) -> Result<tokio::sync::OwnedSemaphorePermit, WireError> {
+async fn permit(semaphore: &Arc<Semaphore>, deadline: Instant) -> Result<tokio::sync::OwnedSemaphorePermit, WireError> {
     let free = Arc::clone(semaphore).acquire_owned();
     match timeout_at(deadline, free).await {
         Ok(Ok(permit)) => Ok(permit),
@@ -215,11 +196,7 @@ where
     Ok((response, lifeline))
 }
 
-fn finish(
-    response: Response<Incoming>,
-    lifeline: Lifeline,
-    call: Call<'_>,
-) -> Result<Response<ResponseBody>, WireError> {
+fn finish(response: Response<Incoming>, lifeline: Lifeline, call: Call<'_>) -> Result<Response<ResponseBody>, WireError> {
     let (mut parts, body) = response.into_parts();
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         // Upgrade was never sent: what follows would be no HTTP.

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use wardroom_core::blame::Blame;
 use wardroom_core::capability::Refusal;
 use wardroom_core::capability::net::{ScopeError, TargetError};
 use wardroom_core::witness::HostFault;
@@ -40,6 +41,14 @@ pub enum WireConfigError {
     /// A path, methods, or a pattern.
     #[error("the proxy has more than a host and port; expected `http://host:port`")]
     ProxyShape,
+}
+
+impl WireConfigError {
+    /// Always the operator's own text.
+    #[must_use]
+    pub const fn blame(&self) -> Blame {
+        Blame::Operator
+    }
 }
 
 /// Why a request got no (whole) response.
@@ -162,6 +171,17 @@ pub enum WireError {
 }
 
 impl WireError {
+    /// Who has to act. A server that fails is the guest's to handle: it chose
+    /// the server, and gets a code to act upon.
+    #[must_use]
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::Refused(_) | Self::Proxy { .. } => Blame::Operator,
+            Self::Host(_) => Blame::Host,
+            _ => Blame::Guest,
+        }
+    }
+
     /// Sorts what the HTTP client says.
     pub(super) fn from_hyper(error: hyper::Error) -> Self {
         if error.is_parse_too_large() {

@@ -39,11 +39,7 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// # Errors
 ///
 /// [`WireError::ContentLength`], [`WireError::RequestHead`].
-pub(super) fn outgoing(
-    guest: HeaderMap,
-    target: &HttpTarget,
-    body_length: Option<u64>,
-) -> Result<HeaderMap, WireError> {
+pub(super) fn outgoing(guest: HeaderMap, target: &HttpTarget, body_length: Option<u64>) -> Result<HeaderMap, WireError> {
     let mut headers = without_hop_by_hop(guest);
     check_length(&headers, body_length)?;
     let host = HeaderValue::try_from(target.authority()).map_err(|_| WireError::Target)?;

@@ -68,21 +68,13 @@ pub struct HttpLimits {
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self {
-            max_requests: DEFAULT_HTTP_REQUESTS,
-            max_request_body: DEFAULT_HTTP_BODY,
-            max_response_body: DEFAULT_HTTP_BODY,
-        }
+        Self { max_requests: DEFAULT_HTTP_REQUESTS, max_request_body: DEFAULT_HTTP_BODY, max_response_body: DEFAULT_HTTP_BODY }
     }
 }
 
 impl From<&Limits> for HttpLimits {
     fn from(limits: &Limits) -> Self {
-        Self {
-            max_requests: limits.http_requests,
-            max_request_body: limits.http_body,
-            max_response_body: limits.http_body,
-        }
+        Self { max_requests: limits.http_requests, max_request_body: limits.http_body, max_response_body: limits.http_body }
     }
 }
 
@@ -136,11 +128,7 @@ pub struct Timeouts {
 /// they answer. The run's deadline holds all the same.
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            first_byte: Duration::from_secs(120),
-            between_bytes: Duration::from_secs(60),
-        }
+        Self { connect: Duration::from_secs(10), first_byte: Duration::from_secs(120), between_bytes: Duration::from_secs(60) }
     }
 }
 
@@ -205,11 +193,7 @@ impl Wire {
     /// # Errors
     ///
     /// As [`new`](Self::new).
-    pub fn with(
-        config: WireConfig,
-        resolver: Arc<dyn Resolve>,
-        dialer: Arc<dyn Dial>,
-    ) -> Result<Self, WireConfigError> {
+    pub fn with(config: WireConfig, resolver: Arc<dyn Resolve>, dialer: Arc<dyn Dial>) -> Result<Self, WireConfigError> {
         Ok(Self {
             resolver,
             dialer,

@@ -13,9 +13,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wardroom_core::address::classify;
 use wardroom_core::capability::Refusal;
-use wardroom_core::capability::net::{
-    AddressRule, GrantedRequest, HttpScope, HttpTarget, Lookup, NetAccess, NetScope, Scheme,
-};
+use wardroom_core::capability::net::{AddressRule, GrantedRequest, HttpScope, HttpTarget, Lookup, NetAccess, NetScope, Scheme};
 
 use super::{BoxConnection, WireConfigError, WireError};
 
@@ -61,9 +59,7 @@ impl ProxyConfig {
     pub(super) fn takes(granted: &GrantedRequest) -> bool {
         match (granted.rule(), granted.lookup()) {
             (AddressRule::PublicOnly, Lookup::Name(_)) => true,
-            (AddressRule::Exactly(address), _) => {
-                granted.target().host_address() == Some(address) && classify(address).is_public()
-            }
+            (AddressRule::Exactly(address), _) => granted.target().host_address() == Some(address) && classify(address).is_public(),
             _ => false,
         }
     }
@@ -73,11 +69,7 @@ impl ProxyConfig {
 pub(super) fn request_uri(target: &HttpTarget, through_proxy: bool) -> Result<http::Uri, WireError> {
     let path = target.path_and_query();
     let uri = http::Uri::builder().path_and_query(path);
-    let uri = if through_proxy && target.scheme() == Scheme::Http {
-        uri.scheme("http").authority(target.authority())
-    } else {
-        uri
-    };
+    let uri = if through_proxy && target.scheme() == Scheme::Http { uri.scheme("http").authority(target.authority()) } else { uri };
     uri.build().map_err(|_| WireError::Target)
 }
 
@@ -126,7 +118,15 @@ mod tests {
         for right in ["http://127.0.0.1:3128", "http://proxy.corp:3128=10.0.0.2", "HTTP://proxy.example:80/"] {
             assert!(ProxyConfig::parse(right).is_ok(), "{right}");
         }
-        for wrong in ["proxy.corp:3128", "https://proxy.corp", "http://*.corp.example:1", "http://p.corp/x", "http://p.corp,GET", "http://u:p@p.corp", ""] {
+        for wrong in [
+            "proxy.corp:3128",
+            "https://proxy.corp",
+            "http://*.corp.example:1",
+            "http://p.corp/x",
+            "http://p.corp,GET",
+            "http://u:p@p.corp",
+            "",
+        ] {
             assert!(ProxyConfig::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -28,9 +28,7 @@ impl Tls {
             let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
             let certificates = read.ok().filter(|list| !list.is_empty());
             for certificate in certificates.ok_or(WireConfigError::NoCertificate { index })? {
-                trial
-                    .add(certificate.clone())
-                    .map_err(|source| WireConfigError::Certificate { index, source })?;
+                trial.add(certificate.clone()).map_err(|source| WireConfigError::Certificate { index, source })?;
                 extra.push(certificate);
             }
         }

@@ -156,9 +156,7 @@ impl GrantedRequest {
             (AddressRule::Exactly(address), _) => Lookup::Addresses(vec![address]),
             (AddressRule::PublicOnly, Host::Address(address)) => Lookup::Addresses(vec![*address]),
             (AddressRule::PublicOnly, Host::Name(name)) => Lookup::Name(name),
-            (AddressRule::LoopbackOnly, _) => {
-                Lookup::Addresses(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])
-            }
+            (AddressRule::LoopbackOnly, _) => Lookup::Addresses(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]),
         }
     }
 
@@ -181,12 +179,8 @@ impl GrantedRequest {
         let class = classify(address);
         let (admitted, reason) = match self.rule {
             AddressRule::PublicOnly => (class.is_public(), format!("the name leads to {address}, which is {class}")),
-            AddressRule::LoopbackOnly => {
-                (address.is_loopback(), format!("localhost leads to {address}, which is not this machine"))
-            }
-            AddressRule::Exactly(granted) => {
-                (address == granted, format!("{address} is not the granted address {granted}"))
-            }
+            AddressRule::LoopbackOnly => (address.is_loopback(), format!("localhost leads to {address}, which is not this machine")),
+            AddressRule::Exactly(granted) => (address == granted, format!("{address} is not the granted address {granted}")),
         };
         if admitted {
             return Ok(GrantedAddress { socket: SocketAddr::new(address, self.target.port()) });

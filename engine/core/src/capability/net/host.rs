@@ -46,11 +46,7 @@ impl Host {
             let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
             !label.is_empty() && label.len() <= MAX_LABEL_BYTES && label.bytes().all(allowed)
         };
-        if name.len() <= MAX_NAME_BYTES && name.split('.').all(plain) {
-            Ok(Self::Name(name.to_owned()))
-        } else {
-            Err(NoHost)
-        }
+        if name.len() <= MAX_NAME_BYTES && name.split('.').all(plain) { Ok(Self::Name(name.to_owned())) } else { Err(NoHost) }
     }
 
     /// Whether the name means this machine whatever a resolver says (RFC 6761, 6.3).

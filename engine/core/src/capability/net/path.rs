@@ -73,8 +73,7 @@ impl PathPrefix {
     }
 
     fn holds(&self, path: &str) -> bool {
-        path.strip_prefix(self.0.as_str())
-            .is_some_and(|rest| rest.is_empty() || self.0.ends_with('/') || rest.starts_with('/'))
+        path.strip_prefix(self.0.as_str()).is_some_and(|rest| rest.is_empty() || self.0.ends_with('/') || rest.starts_with('/'))
     }
 }
 
@@ -163,7 +162,6 @@ const fn is_unreserved(byte: u8) -> bool {
 const fn is_slash_alike(c: char) -> bool {
     matches!(
         c,
-        '\u{2024}' | '\u{2044}' | '\u{2215}' | '\u{2216}' | '\u{29f8}' | '\u{fe52}' | '\u{fe68}' | '\u{ff0e}'
-            | '\u{ff0f}' | '\u{ff3c}'
+        '\u{2024}' | '\u{2044}' | '\u{2215}' | '\u{2216}' | '\u{29f8}' | '\u{fe52}' | '\u{fe68}' | '\u{ff0e}' | '\u{ff0f}' | '\u{ff3c}'
     )
 }

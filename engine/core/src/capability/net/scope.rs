@@ -22,6 +22,7 @@ use super::host::{Host, HostPattern};
 use super::path::{Ambiguity, PathPrefix, has_dot_segment};
 use super::target::{HttpTarget, Scheme};
 use crate::address::{AddressClass, classify};
+use crate::blame::Blame;
 
 /// Bytes of a scope's text: grants are read by people.
 pub const MAX_SCOPE_BYTES: usize = 2048;
@@ -111,6 +112,15 @@ pub enum ScopeError {
     /// A param's value with a pattern, a comma or `=` in it.
     #[error("`{0}` cannot be filled in; expected an origin with a path, without `*`, `,` or `=`")]
     NotPlain(String),
+}
+
+impl ScopeError {
+    /// Whoever wrote the scope: the operator, who also reads a program's
+    /// requests before any of it runs.
+    #[must_use]
+    pub const fn blame(&self) -> Blame {
+        Blame::Operator
+    }
 }
 
 /// One thing that may be reached over the network.
@@ -265,8 +275,7 @@ impl HttpScope {
     }
 
     fn covers(&self, request: &Self) -> bool {
-        let methods = self.methods.is_empty()
-            || (!request.methods.is_empty() && request.methods.is_subset(&self.methods));
+        let methods = self.methods.is_empty() || (!request.methods.is_empty() && request.methods.is_subset(&self.methods));
         self.scheme == request.scheme
             && self.port == request.port
             && self.host.covers(&request.host)
@@ -311,11 +320,7 @@ impl HttpScope {
 }
 
 fn narrower<T: Clone>(a: &T, b: &T, covers: impl Fn(&T, &T) -> bool) -> Option<T> {
-    if covers(a, b) {
-        Some(b.clone())
-    } else {
-        covers(b, a).then(|| a.clone())
-    }
+    if covers(a, b) { Some(b.clone()) } else { covers(b, a).then(|| a.clone()) }
 }
 
 impl FromStr for HttpScope {
@@ -351,9 +356,7 @@ pub struct TcpScope {
 
 impl TcpScope {
     fn covers(&self, request: &Self) -> bool {
-        self.host == request.host
-            && self.port == request.port
-            && (request.bound.is_none() || request.bound == self.bound)
+        self.host == request.host && self.port == request.port && (request.bound.is_none() || request.bound == self.bound)
     }
 
     fn from_parts(parts: &Parts<'_>) -> Result<Self, ScopeError> {
@@ -526,9 +529,7 @@ impl<'a> Parts<'a> {
         let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
         let address: IpAddr = bare.parse().map_err(|_| ScopeError::Address(shown(text)))?;
         match host {
-            HostPattern::Exactly(name @ Host::Name(_)) if !name.is_localhost() => {
-                one_machine(address.to_canonical()).map(Some)
-            }
+            HostPattern::Exactly(name @ Host::Name(_)) if !name.is_localhost() => one_machine(address.to_canonical()).map(Some),
             _ => Err(ScopeError::NotBindable(host.to_string())),
         }
     }

@@ -8,6 +8,7 @@ use std::fmt;
 use url::Url;
 
 use super::host::Host;
+use crate::blame::Blame;
 
 /// Bytes of a request's URL. Longer ones are refused before they are parsed;
 /// servers give up near 8 KiB.
@@ -72,6 +73,14 @@ pub enum TargetError {
     /// Not a token of RFC 9110.
     #[error("the method is not a token such as GET")]
     Method,
+}
+
+impl TargetError {
+    /// Always the guest's own URL.
+    #[must_use]
+    pub const fn blame(self) -> Blame {
+        Blame::Guest
+    }
 }
 
 /// What a guest wants to send where.
@@ -223,8 +232,5 @@ fn read(text: &str) -> Result<(Scheme, Url), TargetError> {
 /// RFC 9110, 5.6.2.
 pub(super) const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        )
+        || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
 }

@@ -177,6 +177,7 @@ fn a_request_passes_only_where_the_text_says_so() {
         ("*.example.org", "GET", "https://a.b.example.org/", true),
         ("*.example.org", "GET", "https://example.org/", false),
         ("*.example.org", "GET", "https://aexample.org/", false),
+        ("*.example.org", "GET", "https://evil-example.org/", false),
         ("*.example.org", "GET", "https://.example.org/", false),
         ("h.example/repos/", "GET", "https://h.example/repos/", true),
         ("h.example/repos/", "GET", "https://h.example/repos/a/b?c=/../d", true),

@@ -1,0 +1,77 @@
+//! Values between Rust and SQLite, for every table alike.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use rusqlite::Row;
+use rusqlite::types::FromSql;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wardroom_core::clock::Timestamp;
+
+use crate::DbError;
+
+/// A count as SQLite keeps it. Beyond `i64` it stays at the maximum: a meter
+/// that ran over is no reason to lose the record.
+pub(crate) fn integer(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// A value as JSON text.
+pub(crate) fn json(column: &'static str, value: &impl Serialize) -> Result<String, DbError> {
+    serde_json::to_string(value).map_err(|source| DbError::Encode { column, source: Arc::new(source) })
+}
+
+/// A column that any of our writes filled, so that a misfit is damage.
+pub(crate) fn plain<T: FromSql>(row: &Row<'_>, column: &'static str) -> Result<T, DbError> {
+    row.get(column).map_err(|_| DbError::Damaged { column })
+}
+
+/// A count that is never negative.
+pub(crate) fn count(row: &Row<'_>, column: &'static str) -> Result<u64, DbError> {
+    optional_count(row, column)?.ok_or(DbError::Damaged { column })
+}
+
+/// A count that is never negative, where there is one.
+pub(crate) fn optional_count(row: &Row<'_>, column: &'static str) -> Result<Option<u64>, DbError> {
+    let value: Option<i64> = plain(row, column)?;
+    value.map(|value| u64::try_from(value).map_err(|_| DbError::Damaged { column })).transpose()
+}
+
+/// A point in time.
+pub(crate) fn time(row: &Row<'_>, column: &'static str) -> Result<Timestamp, DbError> {
+    plain(row, column).map(Timestamp::from_ms)
+}
+
+/// A point in time, where there is one.
+pub(crate) fn optional_time(row: &Row<'_>, column: &'static str) -> Result<Option<Timestamp>, DbError> {
+    Ok(plain::<Option<i64>>(row, column)?.map(Timestamp::from_ms))
+}
+
+/// A text that is read back by its own type.
+pub(crate) fn parsed<T: FromStr>(row: &Row<'_>, column: &'static str) -> Result<T, DbError> {
+    plain::<String>(row, column)?.parse().map_err(|_| DbError::Damaged { column })
+}
+
+/// A JSON text.
+pub(crate) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &'static str) -> Result<T, DbError> {
+    serde_json::from_str(&plain::<String>(row, column)?).map_err(|_| DbError::Damaged { column })
+}
+
+/// A JSON text, where there is one.
+pub(crate) fn optional_json<T: DeserializeOwned>(row: &Row<'_>, column: &'static str) -> Result<Option<T>, DbError> {
+    let text: Option<String> = plain(row, column)?;
+    text.map(|text| serde_json::from_str(&text).map_err(|_| DbError::Damaged { column })).transpose()
+}
+
+/// One word of an enum, written as its serde name.
+pub(crate) fn word<T: DeserializeOwned>(row: &Row<'_>, column: &'static str) -> Result<T, DbError> {
+    optional_word(row, column)?.ok_or(DbError::Damaged { column })
+}
+
+/// One word of an enum, where there is one.
+pub(crate) fn optional_word<T: DeserializeOwned>(row: &Row<'_>, column: &'static str) -> Result<Option<T>, DbError> {
+    let text: Option<String> = plain(row, column)?;
+    let word = text.map(|text| serde_json::from_value(serde_json::Value::String(text)));
+    word.transpose().map_err(|_| DbError::Damaged { column })
+}

@@ -1,0 +1,366 @@
+//! The database's file: found, checked, made, connected to.
+//!
+//! Owns every setting of a connection. It must never open an existing database
+//! file by other means than SQLite: POSIX drops all of a process's locks on a
+//! file when any descriptor of it is closed
+//! (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
+
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig as Setting;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::DbError;
+use crate::migration::{MIGRATIONS, migrate, version};
+
+/// The file's name in the home folder.
+const FILE_NAME: &str = "wardroom.db";
+/// Says in the file's header whose it is (`PRAGMA application_id`).
+const APPLICATION_ID: i32 = i32::from_be_bytes(*b"wrdm");
+/// How long to wait for another process's write. Groups are short; whoever
+/// needs longer than this is stuck.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// More than the distinct statements of this crate, so that each is parsed once
+/// per connection.
+const CACHED_STATEMENTS: usize = 64;
+
+/// What an acknowledged write survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The death of the process (`synchronous = NORMAL`).
+    #[default]
+    Process,
+    /// The death of the machine too (`synchronous = FULL`): a sync per group.
+    Machine,
+}
+
+/// How a database is to be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DbConfig {
+    /// What an acknowledged write survives.
+    pub durability: Durability,
+}
+
+/// A database file that was checked.
+#[derive(Debug, Clone)]
+pub(crate) struct DatabaseFile {
+    path: PathBuf,
+    config: DbConfig,
+}
+
+impl DatabaseFile {
+    /// Finds the file in its folder, or makes it.
+    pub(crate) fn locate(home: &Path, config: DbConfig) -> Result<Self, DbError> {
+        // SQLite's own refusal of links covers the whole path, and a home may
+        // well lie behind one; what must not be a link is the file itself.
+        let home = home.canonicalize().map_err(|source| DbError::file(home, source))?;
+        let file = Self { path: home.join(FILE_NAME), config };
+        if !file.is_present_and_private()? {
+            file.create(&home)?;
+        }
+        Ok(file)
+    }
+
+    /// A connection for reading, with the schema's version.
+    pub(crate) fn reader(&self) -> Result<Connection, DbError> {
+        self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// A connection for writing.
+    pub(crate) fn writer(&self) -> Result<Connection, DbError> {
+        let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.set_db_config(Setting::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+        connection.execute_batch(match self.config.durability {
+            Durability::Process => "PRAGMA secure_delete = ON; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY",
+            Durability::Machine => "PRAGMA secure_delete = ON; PRAGMA synchronous = FULL",
+        })?;
+        Ok(connection)
+    }
+
+    /// Whether the database is ours and up to date.
+    pub(crate) fn is_current(&self, connection: &Connection) -> Result<bool, DbError> {
+        let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        if application != APPLICATION_ID {
+            return Err(DbError::Foreign { path: self.path.clone() });
+        }
+        let (found, known) = (version(connection)?, u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX));
+        if found > known { Err(DbError::Newer { found, known }) } else { Ok(found == known) }
+    }
+
+    /// Closes the writing connection. Copying the write-ahead log into the
+    /// database costs two syncs, so a short one is left for a later process.
+    pub(crate) fn leave(&self, connection: Connection, short: u64) {
+        let log = fs::metadata(self.path.with_extension("db-wal"));
+        if log.is_ok_and(|log| log.len() <= short) {
+            connection.set_db_config(Setting::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).ok();
+        }
+        // What is committed is safe in either file, so nothing is lost here.
+        drop(connection);
+    }
+
+    fn connect(&self, mode: OpenFlags) -> Result<Connection, DbError> {
+        connect(&self.path, mode)
+    }
+
+    fn is_present_and_private(&self) -> Result<bool, DbError> {
+        let metadata = match fs::symlink_metadata(&self.path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(DbError::file(&self.path, error)),
+        };
+        if !metadata.is_file() {
+            return Err(DbError::NotAFile { path: self.path.clone() });
+        }
+        let mode = metadata.mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(DbError::Permissions { path: self.path.clone(), mode });
+        }
+        Ok(true)
+    }
+
+    /// Makes the database under another name and links it into place, whole: no
+    /// process ever sees half of one, and of two that race, one wins. Switching
+    /// to WAL in place would fail for the other without waiting, because SQLite
+    /// does not call the busy handler there.
+    fn create(&self, home: &Path) -> Result<(), DbError> {
+        let draft = Draft::reserve(&self.path)?;
+        let connection = connect(&draft.0, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        migrate(&connection, MIGRATIONS)?;
+        connection.close().map_err(|(_, error)| error)?;
+        match fs::hard_link(&draft.0, &self.path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(DbError::file(&self.path, error)),
+            _ => {}
+        }
+        let synced = fs::File::open(home).and_then(|folder| folder.sync_all());
+        synced.map_err(|source| DbError::file(home, source))
+    }
+}
+
+/// A database in the making; its name goes when it is dropped.
+struct Draft(PathBuf);
+
+impl Draft {
+    fn reserve(path: &Path) -> Result<Self, DbError> {
+        let mut number = 0_u64;
+        loop {
+            let draft = path.with_extension(format!("db.new-{}-{number}", std::process::id()));
+            // 0600 from its first moment: SQLite would create it 0644, and gives
+            // the files beside it (WAL, shared memory) the mode of the database.
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft) {
+                Ok(_) => return Ok(Self(draft)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(DbError::file(draft, error)),
+            }
+        }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // Nothing can be done where this fails, and nothing depends on it.
+        fs::remove_file(&self.0).ok();
+    }
+}
+
+fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, DbError> {
+    let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_db_config(Setting::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(Setting::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::sync::Barrier;
+    use std::thread;
+
+    use wardroom_core::blame::Blame;
+
+    use super::*;
+    use crate::Database;
+    use crate::testing::{Home, ending, start, succeeded};
+
+    fn open(home: &Home) -> Result<Database, DbError> {
+        Database::open(home.0.path(), DbConfig::default())
+    }
+
+    fn path(home: &Home) -> PathBuf {
+        home.0.path().join(FILE_NAME)
+    }
+
+    /// Somebody else's hand in the database.
+    fn tamper(home: &Home, sql: &str) {
+        Connection::open(path(home)).unwrap().execute_batch(sql).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_new_database_is_private_and_in_wal() {
+        let home = Home::new();
+        let database = open(&home).unwrap();
+        database.record(&start("s"), ending(&succeeded())).await.unwrap();
+        let mut files: Vec<_> = fs::read_dir(home.0.path()).unwrap().map(Result::unwrap).collect();
+        files.sort_by_key(fs::DirEntry::file_name);
+        let names: Vec<_> = files.iter().map(fs::DirEntry::file_name).collect();
+        assert_eq!(names, ["wardroom.db", "wardroom.db-shm", "wardroom.db-wal"]);
+        for file in files {
+            assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600, "{file:?}");
+        }
+        let mode = |connection: &Connection| {
+            Ok(connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0))?)
+        };
+        assert_eq!(database.read(mode).unwrap(), "wal");
+    }
+
+    #[tokio::test]
+    async fn the_writers_connection_is_set_as_promised() {
+        for (durability, synchronous) in [(Durability::Process, 1), (Durability::Machine, 2)] {
+            let home = Home::new();
+            let database = Database::open(home.0.path(), DbConfig { durability }).unwrap();
+            let settings = database.write(|connection| {
+                ["synchronous", "secure_delete", "foreign_keys", "trusted_schema"]
+                    .into_iter()
+                    .map(|name| Ok(connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0))?))
+                    .collect::<Result<Vec<_>, DbError>>()
+            });
+            assert_eq!(settings.await.unwrap(), [synchronous, 1, 1, 0]);
+        }
+    }
+
+    #[tokio::test]
+    async fn reading_needs_no_writer_and_cannot_write() {
+        let home = Home::new();
+        drop(open(&home).unwrap());
+        let database = open(&home).unwrap();
+        assert_eq!(database.list(&crate::Filter::default()).unwrap(), []);
+        assert!(database.writer.lock().unwrap().is_none());
+        let wrote = database.read(|connection| Ok(connection.execute("DELETE FROM executions", [])?));
+        assert!(matches!(wrote, Err(DbError::Inaccessible(_))));
+    }
+
+    #[test]
+    fn of_many_that_make_it_at_once_one_wins_and_all_have_it() {
+        let home = Home::new();
+        let ready = Barrier::new(8);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    ready.wait();
+                    open(&home).unwrap();
+                });
+            }
+        });
+        let drafts = fs::read_dir(home.0.path()).unwrap().map(Result::unwrap);
+        let drafts: Vec<_> = drafts.filter(|file| file.file_name().to_string_lossy().contains(".new-")).collect();
+        assert!(drafts.is_empty(), "{drafts:?}");
+    }
+
+    #[test]
+    fn an_older_database_is_brought_up_to_date() {
+        let home = Home::new();
+        drop(open(&home).unwrap());
+        tamper(&home, "DROP TABLE state; PRAGMA user_version = 2");
+        assert_eq!(open(&home).unwrap().state("s").unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_not_ours_or_beyond_us_is_refused() {
+        for (sql, expected) in [
+            ("PRAGMA user_version = 4", "newer"),
+            ("PRAGMA application_id = 1", "foreign"),
+            ("PRAGMA application_id = 0; PRAGMA user_version = 0", "foreign"),
+        ] {
+            let home = Home::new();
+            drop(open(&home).unwrap());
+            tamper(&home, sql);
+            let error = open(&home).unwrap_err();
+            let found = match error {
+                DbError::Newer { found: 4, known: 3 } => "newer",
+                DbError::Foreign { .. } => "foreign",
+                _ => "else",
+            };
+            assert_eq!((found, error.blame()), (expected, Blame::Operator), "{error}");
+        }
+    }
+
+    #[test]
+    fn other_bytes_are_no_database_and_torn_ones_are_damaged() {
+        let home = Home::new();
+        fs::write(path(&home), "not a database, ".repeat(100)).unwrap();
+        fs::set_permissions(path(&home), PermissionsExt::from_mode(0o600)).unwrap();
+        let error = open(&home).unwrap_err();
+        assert!(matches!(error, DbError::NotADatabase(_)), "{error:?}");
+        assert_eq!(error.blame(), Blame::Host);
+
+        let home = Home::new();
+        drop(open(&home).unwrap());
+        let mut bytes = fs::read(path(&home)).unwrap();
+        bytes[4096..].fill(0xff);
+        fs::write(path(&home), bytes).unwrap();
+        let error = open(&home).unwrap().list(&crate::Filter::default()).unwrap_err();
+        assert!(matches!(error, DbError::Corrupt(_)), "{error:?}");
+    }
+
+    #[test]
+    fn a_file_that_others_may_read_or_write_is_refused_with_its_mode() {
+        for wrong in [0o640, 0o604, 0o602, 0o660, 0o666] {
+            let home = Home::new();
+            drop(open(&home).unwrap());
+            fs::set_permissions(path(&home), PermissionsExt::from_mode(wrong)).unwrap();
+            assert!(matches!(open(&home), Err(DbError::Permissions { mode, .. }) if mode == wrong));
+        }
+    }
+
+    #[test]
+    fn a_link_or_a_folder_in_its_place_is_refused_and_not_followed() {
+        let (home, elsewhere) = (Home::new(), Home::new());
+        drop(open(&elsewhere).unwrap());
+        symlink(path(&elsewhere), path(&home)).unwrap();
+        assert!(matches!(open(&home), Err(DbError::NotAFile { .. })));
+        let dangling = Home::new();
+        symlink(dangling.0.path().join("nothing"), path(&dangling)).unwrap();
+        assert!(matches!(open(&dangling), Err(DbError::NotAFile { .. })));
+        let folder = Home::new();
+        fs::create_dir(path(&folder)).unwrap();
+        assert!(matches!(open(&folder), Err(DbError::NotAFile { .. })));
+    }
+
+    #[test]
+    fn a_home_behind_a_link_is_fine_and_a_missing_one_is_not() {
+        let home = Home::new();
+        let (real, link) = (home.0.path().join("real"), home.0.path().join("link"));
+        fs::create_dir(&real).unwrap();
+        symlink(&real, &link).unwrap();
+        assert!(Database::open(&link, DbConfig::default()).is_ok());
+        let missing = Database::open(&home.0.path().join("missing"), DbConfig::default());
+        assert!(matches!(missing, Err(DbError::File { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_short_log_is_left_for_later_and_a_long_one_is_not() {
+        let home = Home::new();
+        let log = path(&home).with_extension("db-wal");
+        let database = open(&home).unwrap();
+        database.record(&start("s"), ending(&succeeded())).await.unwrap();
+        drop(database);
+        assert!(log.exists());
+        let database = open(&home).unwrap();
+        assert_eq!(database.list(&crate::Filter::default()).unwrap().len(), 1);
+        let outcome = succeeded();
+        let mut long = ending(&outcome);
+        long.lines = vec![crate::testing::line(&"x".repeat(1_000_000))];
+        database.record(&start("s"), long).await.unwrap();
+        drop(database);
+        assert!(!log.exists());
+        assert_eq!(open(&home).unwrap().list(&crate::Filter::default()).unwrap().len(), 2);
+    }
+}

@@ -1,0 +1,115 @@
+//! The database: what happened, what was granted, what was left for next time.
+//!
+//! Owns `wardroom.db`, its schema and every statement sent to it; the only crate
+//! that names rusqlite. It must never judge what a grant means, run anything, or
+//! ask for the time. One file per table: [`executions`], [`log_lines`],
+//! [`grants`], [`state`]; `file` opens, `writer` commits.
+//!
+//! Writes are queued when they are called and answered when they are durable
+//! ([`Answer`]). Reads block the calling thread, for microseconds where an index
+//! serves them; only a search in log text walks through everything.
+
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+mod column;
+mod error;
+pub mod executions;
+mod file;
+pub mod grants;
+pub mod listing;
+pub mod log_lines;
+mod migration;
+#[cfg(test)]
+mod processes;
+mod retention;
+pub mod state;
+mod status;
+#[cfg(test)]
+mod testing;
+mod writer;
+
+pub use error::{DbError, SqliteError};
+pub use executions::{Ending, ExecutionRecord, ExecutionSummary, Found, StartRow};
+pub use file::{DbConfig, Durability};
+pub use grants::{GrantRecord, NewGrant};
+pub use listing::Filter;
+pub use log_lines::LineRecord;
+pub use retention::Retention;
+pub use writer::Answer;
+
+use file::DatabaseFile;
+use writer::Writer;
+
+/// Connections for reading that are kept; what is open beyond that is closed
+/// again after its use.
+const KEPT_READERS: usize = 4;
+
+/// An open database.
+///
+/// Dropping it waits until every queued write is committed.
+#[derive(Debug)]
+pub struct Database {
+    file: DatabaseFile,
+    /// Idle ones. A reader is taken out while it is used, so the lock is never
+    /// held during a query.
+    readers: Mutex<Vec<Connection>>,
+    /// Started by the first write: a command that only reads never has one. The
+    /// lock is held to put a write into the queue, no longer.
+    writer: Mutex<Option<Writer>>,
+}
+
+impl Database {
+    /// Opens `wardroom.db` in an existing folder, making or updating it where
+    /// needed. The folder's own permissions are the caller's to check.
+    ///
+    /// # Errors
+    ///
+    /// [`DbError::File`], [`DbError::NotAFile`] and [`DbError::Permissions`]
+    /// about the file; [`DbError::Newer`], [`DbError::Foreign`],
+    /// [`DbError::NotADatabase`] and [`DbError::Corrupt`] about what is in it;
+    /// [`DbError::Busy`], [`DbError::Full`] and [`DbError::Disk`] where it must
+    /// be made or updated and cannot.
+    pub fn open(home: &Path, config: DbConfig) -> Result<Self, DbError> {
+        let file = DatabaseFile::locate(home, config)?;
+        let reader = file.reader()?;
+        if !file.is_current(&reader)? {
+            migration::migrate(&file.writer()?, migration::MIGRATIONS)?;
+        }
+        Ok(Self { file, readers: Mutex::new(vec![reader]), writer: Mutex::new(None) })
+    }
+
+    /// Reads from one consistent snapshot.
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, DbError> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = idle.map_or_else(|| self.file.reader(), Ok)?;
+        let snapshot = connection.unchecked_transaction()?;
+        let answer = read(&snapshot)?;
+        snapshot.finish()?;
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < KEPT_READERS {
+            readers.push(connection);
+        }
+        Ok(answer)
+    }
+
+    /// Queues a write for the next group.
+    fn write<T, F>(&self, write: F) -> Answer<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, DbError> + Send + 'static,
+    {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.is_none() {
+            match Writer::start(self.file.clone()) {
+                Ok(started) => *writer = Some(started),
+                Err(error) => return Answer::known(Err(error)),
+            }
+        }
+        writer.as_ref().map_or_else(|| Answer::known(Err(DbError::WriterGone)), |writer| writer.write(write))
+    }
+}

@@ -1,0 +1,320 @@
+//! Lists of executions: newest first, filtered, a window at a time.
+//!
+//! Every way to list names its index. SQLite keeps no statistics here, and a
+//! planner that guesses may walk a million rows.
+
+use rusqlite::{Connection, ToSql};
+use wardroom_core::clock::Timestamp;
+use wardroom_core::execution::Status;
+
+use crate::column::{integer, plain};
+use crate::executions::{ExecutionSummary, SUMMARY, summary};
+use crate::{Database, DbError};
+
+/// Which executions to list; what is `None` does not matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// Standing there.
+    pub status: Option<Status>,
+    /// Of exactly this subject.
+    pub subject: Option<String>,
+    /// Of programs whose shown name contains this, letter by letter.
+    pub program: Option<String>,
+    /// Asked for then or later.
+    pub since: Option<Timestamp>,
+    /// Asked for before then.
+    pub until: Option<Timestamp>,
+    /// With this in a line of their log. No index serves this one.
+    pub text: Option<String>,
+    /// At most so many.
+    pub limit: u64,
+    /// After leaving out so many of the newest.
+    pub offset: u64,
+}
+
+impl Default for Filter {
+    /// The newest 50.
+    fn default() -> Self {
+        Self {
+            status: None,
+            subject: None,
+            program: None,
+            since: None,
+            until: None,
+            text: None,
+            limit: 50,
+            offset: 0,
+        }
+    }
+}
+
+impl Database {
+    /// The executions that pass a filter, newest first.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading: [`DbError::Damaged`], [`DbError::Corrupt`],
+    /// [`DbError::Disk`], [`DbError::Busy`].
+    pub fn list(&self, filter: &Filter) -> Result<Vec<ExecutionSummary>, DbError> {
+        self.read(|connection| match (&filter.subject, &filter.program) {
+            (None, Some(part)) => list_programs(connection, filter, &programs(connection, part)?),
+            (Some(subject), _) => Lane::of_subject(filter, subject).list(connection),
+            (None, None) => Lane::of_all(filter).list(connection),
+        })
+    }
+}
+
+/// The distinct programs with this in their names, by jumping through the index
+/// from one to the next (<https://www.sqlite.org/optoverview.html>, skip-scan).
+fn programs(connection: &Connection, part: &str) -> Result<Vec<String>, DbError> {
+    const PROGRAMS: &str = "
+        WITH RECURSIVE names (name) AS (
+            SELECT MIN(program) FROM executions
+            UNION ALL
+            SELECT (SELECT MIN(program) FROM executions WHERE program > name) FROM names WHERE name IS NOT NULL)
+        SELECT name FROM names WHERE instr(name, ?) > 0";
+    let mut statement = connection.prepare_cached(PROGRAMS)?;
+    statement.query_and_then([part], |row| plain(row, "name"))?.collect()
+}
+
+/// One program is one range of its index. Of several, each gives as many as the
+/// whole window may need, and the newest of all are taken.
+fn list_programs(
+    connection: &Connection,
+    filter: &Filter,
+    programs: &[String],
+) -> Result<Vec<ExecutionSummary>, DbError> {
+    if let [program] = programs {
+        return Lane::of_program(filter, program).list(connection);
+    }
+    let reach = Filter { limit: filter.offset.saturating_add(filter.limit), offset: 0, ..filter.clone() };
+    let mut newest: Vec<(i64, i64)> = Vec::new();
+    for program in programs {
+        newest.extend(Lane::of_program(&reach, program).places(connection)?);
+    }
+    newest.sort_unstable_by(|a, b| b.cmp(a));
+    let by_serial = format!("SELECT {SUMMARY} FROM executions WHERE serial = ?");
+    let mut statement = connection.prepare_cached(&by_serial)?;
+    let window = newest.into_iter().skip(size(filter.offset)).take(size(filter.limit));
+    window.map(|(_, serial)| statement.query_row([serial], |row| Ok(summary(row)))?).collect()
+}
+
+fn size(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+/// One range of one index, already in order.
+struct Lane<'a> {
+    index: &'static str,
+    conditions: Vec<&'static str>,
+    values: Vec<Box<dyn ToSql + 'a>>,
+    limit: i64,
+    offset: i64,
+}
+
+impl<'a> Lane<'a> {
+    fn of_subject(filter: &'a Filter, subject: &'a str) -> Self {
+        let mut lane = Self::over("executions_by_subject", filter);
+        lane.only("subject = ?", subject);
+        if let Some(part) = &filter.program {
+            lane.only("instr(program, ?) > 0", part);
+        }
+        lane
+    }
+
+    fn of_program(filter: &'a Filter, program: &'a str) -> Self {
+        let mut lane = Self::over("executions_by_program", filter);
+        lane.only("program = ?", program);
+        lane
+    }
+
+    fn of_all(filter: &'a Filter) -> Self {
+        let by_status = filter.status.is_some();
+        Self::over(if by_status { "executions_by_status" } else { "executions_by_time" }, filter)
+    }
+
+    fn over(index: &'static str, filter: &'a Filter) -> Self {
+        let (limit, offset) = (integer(filter.limit), integer(filter.offset));
+        let mut lane = Self { index, conditions: Vec::new(), values: Vec::new(), limit, offset };
+        if let Some(status) = filter.status {
+            lane.only("status = ?", status.name());
+        }
+        if let Some(since) = filter.since {
+            lane.only("created_ms >= ?", since.ms());
+        }
+        if let Some(until) = filter.until {
+            lane.only("created_ms < ?", until.ms());
+        }
+        if let Some(text) = &filter.text {
+            lane.only("EXISTS (SELECT 1 FROM log_lines WHERE execution = serial AND instr(text, ?) > 0)", text);
+        }
+        lane
+    }
+
+    fn only(&mut self, condition: &'static str, value: impl ToSql + 'a) {
+        self.conditions.push(condition);
+        self.values.push(Box::new(value));
+    }
+
+    fn sql(&self, columns: &str) -> String {
+        let (index, conditions) = (self.index, self.conditions.join(" AND "));
+        let condition = if conditions.is_empty() { "TRUE" } else { &conditions };
+        format!(
+            "SELECT {columns}
+             FROM executions INDEXED BY {index}
+             WHERE {condition}
+             ORDER BY created_ms DESC, serial DESC
+             LIMIT ? OFFSET ?"
+        )
+    }
+
+    fn params(&self) -> Vec<&dyn ToSql> {
+        let values = self.values.iter().map(|value| &**value as &dyn ToSql);
+        values.chain([&self.limit as &dyn ToSql, &self.offset]).collect()
+    }
+
+    fn list(&self, connection: &Connection) -> Result<Vec<ExecutionSummary>, DbError> {
+        let mut statement = connection.prepare_cached(&self.sql(SUMMARY))?;
+        statement.query_and_then(&*self.params(), summary)?.collect()
+    }
+
+    /// When and where, without a look into the table.
+    fn places(&self, connection: &Connection) -> Result<Vec<(i64, i64)>, DbError> {
+        let mut statement = connection.prepare_cached(&self.sql("created_ms, serial"))?;
+        let places = statement.query_and_then(&*self.params(), |row| {
+            Ok((plain(row, "created_ms")?, plain(row, "serial")?))
+        })?;
+        places.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wardroom_core::failure::Outcome;
+
+    use super::*;
+    use crate::testing::{Home, ending, failed, line, start, succeeded};
+
+    /// Six executions, asked for at 0 to 5 ms; even ones succeed.
+    async fn six(database: &Database) {
+        for (at, (subject, program)) in [
+            ("/a/report.js", "report.js"),
+            ("/a/mail.wasm", "mail.wasm#send"),
+            ("/b/report.js", "b/report.js"),
+            ("/a/report.js", "report.js"),
+            ("/c/clean.js", "clean.js"),
+            ("/a/report.js", "./report.js"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let at = i64::try_from(at).unwrap();
+            let mut row = start(subject);
+            row.program = program;
+            row.created_at = Timestamp::from_ms(at);
+            let outcome: Outcome = if at % 2 == 0 { succeeded() } else { failed() };
+            let mut end = ending(&outcome);
+            end.lines.push(line(&format!("number {at}%")));
+            database.record(&row, end).await.unwrap();
+        }
+    }
+
+    fn times(database: &Database, filter: &Filter) -> Vec<i64> {
+        database.list(filter).unwrap().iter().map(|row| row.created_at.ms()).collect()
+    }
+
+    #[tokio::test]
+    async fn lists_are_newest_first_and_filtered_and_windowed() {
+        let home = Home::new();
+        let database = home.open();
+        six(&database).await;
+        let all = Filter::default();
+        let text = |text: &str| Some(text.to_owned());
+        let ms = |ms| Some(Timestamp::from_ms(ms));
+        let report = Filter { program: text("report"), ..all.clone() };
+        let cases: Vec<(Filter, &[i64])> = vec![
+            (all.clone(), &[5, 4, 3, 2, 1, 0]),
+            (Filter { limit: 2, offset: 1, ..all.clone() }, &[4, 3]),
+            (Filter { limit: 0, ..all.clone() }, &[]),
+            (Filter { limit: u64::MAX, offset: 5, ..all.clone() }, &[0]),
+            (Filter { status: Some(Status::Failed), ..all.clone() }, &[5, 3, 1]),
+            (Filter { status: Some(Status::Running), ..all.clone() }, &[]),
+            (Filter { subject: text("/a/report.js"), ..all.clone() }, &[5, 3, 0]),
+            (Filter { subject: text("/a"), ..all.clone() }, &[]),
+            (Filter { subject: text("/a/report.js"), program: text("./"), ..all.clone() }, &[5]),
+            (Filter { program: text("clean"), ..all.clone() }, &[4]),
+            (Filter { program: text("no such"), ..all.clone() }, &[]),
+            (report.clone(), &[5, 3, 2, 0]),
+            (Filter { limit: 2, offset: 1, ..report.clone() }, &[3, 2]),
+            (Filter { limit: u64::MAX, offset: u64::MAX, ..report.clone() }, &[]),
+            (Filter { status: Some(Status::Failed), ..report.clone() }, &[5, 3]),
+            (Filter { since: ms(1), until: ms(5), ..report }, &[3, 2]),
+            (Filter { since: ms(2), until: ms(4), ..all.clone() }, &[3, 2]),
+            (Filter { since: ms(2), status: Some(Status::Success), ..all.clone() }, &[4, 2]),
+            (Filter { text: text("number 3%"), ..all.clone() }, &[3]),
+            (Filter { text: text("%"), limit: 1, ..all.clone() }, &[5]),
+            (Filter { text: text("' OR 1"), ..all }, &[]),
+        ];
+        for (filter, expected) in cases {
+            assert_eq!(times(&database, &filter), expected, "{filter:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn executions_of_one_millisecond_keep_the_order_of_their_recording() {
+        let home = Home::new();
+        let database = home.open();
+        let rows = [start("a"), start("b"), start("a"), start("b")];
+        for row in &rows {
+            database.start(row).await.unwrap();
+        }
+        let newest_first: Vec<_> = rows.iter().rev().map(|row| row.id).collect();
+        let ids = |filter: &Filter| database.list(filter).unwrap().iter().map(|row| row.id).collect::<Vec<_>>();
+        assert_eq!(ids(&Filter::default()), newest_first);
+        assert_eq!(ids(&Filter { status: Some(Status::Running), ..Filter::default() }), newest_first);
+        assert_eq!(ids(&Filter { program: Some(String::new()), ..Filter::default() }), newest_first);
+        let of_a = Filter { subject: Some("a".to_owned()), ..Filter::default() };
+        assert_eq!(ids(&of_a), [newest_first[1], newest_first[3]]);
+    }
+
+    /// What SQLite would do, as the lines of `EXPLAIN QUERY PLAN`.
+    fn plan(connection: &Connection, lane: &Lane<'_>, columns: &str) -> Vec<String> {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", lane.sql(columns))).unwrap();
+        let details = statement.query_map(&*lane.params(), |row| row.get("detail")).unwrap();
+        details.map(Result::unwrap).collect()
+    }
+
+    #[tokio::test]
+    async fn every_way_to_list_is_one_range_of_an_index_without_sorting() {
+        let home = Home::new();
+        let database = home.open();
+        let status = [None, Some(Status::Failed)];
+        let time = [None, Some(Timestamp::from_ms(1))];
+        let filters = status.into_iter().flat_map(|status| {
+            time.into_iter().map(move |at| Filter { status, since: at, until: at, ..Filter::default() })
+        });
+        for filter in filters {
+            let lanes = [Lane::of_all(&filter), Lane::of_subject(&filter, "s"), Lane::of_program(&filter, "p")];
+            for (place, lane) in lanes.iter().enumerate() {
+                let plan = database.read(|connection| Ok(plan(connection, lane, SUMMARY))).unwrap();
+                let [only] = plan.as_slice() else { panic!("{filter:?}: {plan:?}") };
+                assert!(only.contains(&format!("USING INDEX {}", lane.index)), "{filter:?}: {only}");
+                let whole = place == 0 && filter.status.is_none() && filter.since.is_none();
+                assert_eq!(only.starts_with("SCAN"), whole, "{filter:?}: {only}");
+            }
+            let lane = Lane::of_program(&filter, "p");
+            let plan = database.read(|connection| Ok(plan(connection, &lane, "created_ms, serial"))).unwrap();
+            assert!(plan[0].contains("USING COVERING INDEX executions_by_program"), "{plan:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn programs_are_found_by_jumping_through_the_index() {
+        let home = Home::new();
+        let database = home.open();
+        six(&database).await;
+        let found = database.read(|connection| programs(connection, "report")).unwrap();
+        assert_eq!(found, ["./report.js", "b/report.js", "report.js"]);
+        assert_eq!(database.read(|connection| programs(connection, "\0")).unwrap(), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,76 @@
+//! What the tests of this crate build executions from.
+
+use std::sync::LazyLock;
+
+use serde_json::{Map, json};
+use tempfile::TempDir;
+use wardroom_core::capability::Access;
+use wardroom_core::clock::Timestamp;
+use wardroom_core::execution::Trigger;
+use wardroom_core::failure::{Failure, FailureKind, Outcome, Output, Usage};
+use wardroom_core::id::{Digest, ExecutionId};
+use wardroom_core::limit::Limits;
+use wardroom_core::log::{Level, LogLine};
+
+use crate::{Database, DbConfig, Ending, StartRow};
+
+static ACCESS: LazyLock<Access> = LazyLock::new(Access::default);
+static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
+static PARAMS: LazyLock<Map<String, serde_json::Value>> =
+    LazyLock::new(|| Map::from_iter([("city".to_owned(), json!("Århus"))]));
+
+/// A home folder that goes with the test.
+pub(crate) struct Home(pub(crate) TempDir);
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn open(&self) -> Database {
+        Database::open(self.0.path(), DbConfig::default()).unwrap()
+    }
+}
+
+/// Started at 1,000 ms by the process `me`.
+pub(crate) fn start(subject: &str) -> StartRow<'_> {
+    StartRow {
+        id: ExecutionId::fresh(),
+        attempt: 1,
+        trigger: Trigger::Cli,
+        task: None,
+        subject,
+        program: subject,
+        digest: Digest::from_bytes([7; 32]),
+        holder: "me",
+        session: None,
+        created_at: Timestamp::from_ms(1_000),
+        started_at: Timestamp::from_ms(1_000),
+        scheduled_for: None,
+        params: &PARAMS,
+        access: &ACCESS,
+        limits: &LIMITS,
+    }
+}
+
+/// Ended at 1,250 ms with one line.
+pub(crate) fn ending(outcome: &Outcome) -> Ending<'_> {
+    Ending { finished_at: Timestamp::from_ms(1_250), outcome, redactions: 2, lines: vec![line("done")] }
+}
+
+pub(crate) fn succeeded() -> Outcome {
+    Outcome {
+        ending: Ok(Output::Json(json!({ "n": 1 }))),
+        partial_output: None,
+        usage: Usage { cpu_us: 12, hosts: vec!["example.org:443".to_owned()], ..Usage::default() },
+        state_changes: Vec::new(),
+    }
+}
+
+pub(crate) fn failed() -> Outcome {
+    Outcome { ending: Err(Failure::new(FailureKind::Trap, "unreachable")), ..succeeded() }
+}
+
+pub(crate) fn line(text: &str) -> LogLine {
+    LogLine { at: Timestamp::from_ms(1_100), level: Level::Info, text: text.to_owned() }
+}

@@ -1,0 +1,57 @@
+//! Asking for what a program wants and was not granted: on a terminal only,
+//! before it starts, while it is silent.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use wardroom_core::capability::Scope;
+use wardroom_core::text::for_terminal_line;
+
+use super::error::CommandError;
+use super::show::{BOLD, DIM, WARN};
+
+/// What a person said to the requests.
+pub(super) struct Answer {
+    /// For this run.
+    pub(super) once: Vec<Scope>,
+    /// For this run and those that follow.
+    pub(super) always: Vec<Scope>,
+}
+
+/// A person is there to be asked.
+pub(super) fn possible() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks for each missing scope. What was typed ahead does not count.
+pub(super) fn ask(program: &str, missing: &[Scope]) -> Result<Answer, CommandError> {
+    let mut answer = Answer { once: Vec::new(), always: Vec::new() };
+    let failed = |error: std::io::Error| CommandError::host(format!("the terminal cannot be read: {error}"));
+    anstream::eprintln!("{BOLD}{}{BOLD:#} asks for:", for_terminal_line(program));
+    for scope in missing {
+        // An answer counts only if it was typed after the question.
+        rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush).map_err(|error| failed(error.into()))?;
+        anstream::eprint!("  {WARN}{}{WARN:#}  {DIM}allow? [o]nce, [a]lways, [N]o:{DIM:#} ", for_terminal_line(&words(scope)));
+        std::io::stderr().flush().map_err(failed)?;
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
+        match line.trim() {
+            "o" | "once" => answer.once.push(scope.clone()),
+            "a" | "always" => answer.always.push(scope.clone()),
+            _ => {}
+        }
+    }
+    Ok(answer)
+}
+
+/// A scope in a person's words.
+pub(super) fn words(scope: &Scope) -> String {
+    let text = scope.text();
+    match scope {
+        Scope::Net(_) if text.contains(',') => format!("requests to {text}"),
+        Scope::Net(_) => format!("requests of any method to {text}"),
+        Scope::Read(folder) => format!("reading {text} ({})", folder.absolute().display()),
+        Scope::Write(folder) => format!("reading and writing {text} ({})", folder.absolute().display()),
+        Scope::Env(_) => format!("the environment variable {text}"),
+        Scope::State(_) => format!("keeping {text} of state"),
+    }
+}

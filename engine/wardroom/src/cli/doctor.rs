@@ -1,0 +1,108 @@
+//! `wardroom doctor`: everything that a person may want to verify.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use wardroom_core::execution::Status;
+use wardroom_db::Filter;
+
+use super::error::CommandError;
+use super::show::{self, ERROR, GOOD, WARN};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DoctorArguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How one thing stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Good,
+    Note,
+    Bad,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    verdict: Verdict,
+    text: String,
+}
+
+fn finding(what: &'static str, verdict: Verdict, text: impl Into<String>) -> Finding {
+    Finding { what, verdict, text: text.into() }
+}
+
+impl DoctorArguments {
+    pub(super) async fn execute(self, home: &Path) -> Result<ExitCode, CommandError> {
+        let mut findings = vec![finding("version", Verdict::Good, env!("CARGO_PKG_VERSION"))];
+        match super::open(home) {
+            Ok(wardroom) => findings.extend(look_at(&wardroom).await?),
+            Err(error) if self.json => return Err(error),
+            Err(error) => {
+                show_findings(&findings)?;
+                return Err(error);
+            }
+        }
+        if self.json {
+            show::json(&serde_json::json!({"findings": findings}))?;
+        } else {
+            show_findings(&findings)?;
+        }
+        let bad = findings.iter().any(|finding| finding.verdict == Verdict::Bad);
+        Ok(if bad { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    }
+}
+
+async fn look_at(wardroom: &crate::Wardroom) -> Result<Vec<Finding>, CommandError> {
+    let home = wardroom.home();
+    let mut findings = vec![
+        finding("data folder", Verdict::Good, format!("{} (mode 700, yours)", home.path().display())),
+        finding("database", Verdict::Good, "opens, and is of this version"),
+    ];
+    let config = home.config_file();
+    findings.push(if config.exists() {
+        finding("settings", Verdict::Good, format!("{} holds", config.display()))
+    } else {
+        finding("settings", Verdict::Good, "none: all defaults")
+    });
+    findings.push(match wardroom.config().network.proxy.as_deref() {
+        Some(proxy) => finding("network", Verdict::Note, format!("requests go through {proxy}")),
+        None => finding("network", Verdict::Good, "requests go straight to the granted hosts"),
+    });
+    for root in &wardroom.config().network.extra_roots {
+        findings.push(finding("network", Verdict::Note, format!("trusts the certificates of {} too", root.display())));
+    }
+    findings.push(finding("listeners", Verdict::Good, "none: nothing of this program listens on the network"));
+    findings.push(match wardroom.host() {
+        Ok(host) => match host.allocation() {
+            Ok(true) => finding("sandbox", Verdict::Good, "instances come from a pool"),
+            Ok(false) => finding("sandbox", Verdict::Note, "too little address space for a pool: instances are made on demand, which is slower"),
+            Err(error) => finding("sandbox", Verdict::Bad, error.to_string()),
+        },
+        Err(error) => finding("sandbox", Verdict::Bad, error.to_string()),
+    });
+    let reaped = wardroom.reap().await?;
+    if reaped > 0 {
+        findings.push(finding("executions", Verdict::Note, format!("{reaped} were left running by a process that died: now interrupted")));
+    }
+    let running = wardroom.list(&Filter { status: Some(Status::Running), limit: 500, ..Filter::default() }).await?;
+    findings.push(finding("executions", Verdict::Good, format!("{} running", running.len())));
+    Ok(findings)
+}
+
+fn show_findings(findings: &[Finding]) -> Result<(), CommandError> {
+    for finding in findings {
+        let (style, mark) = match finding.verdict {
+            Verdict::Good => (GOOD, "ok  "),
+            Verdict::Note => (WARN, "note"),
+            Verdict::Bad => (ERROR, "bad "),
+        };
+        show::print(&format!("{style}{mark}{style:#} {:<12} {}\n", finding.what, wardroom_core::text::for_terminal_line(&finding.text)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! The one place that words errors for people: whose fault, what happened, and
+//! what to do next, with the exact command.
+
+use std::process::ExitCode;
+
+use wardroom_core::blame::Blame;
+use wardroom_core::capability::Surplus;
+use wardroom_core::text::for_terminal;
+use wardroom_db::DbError;
+
+use super::show::{DIM, ERROR, HINT};
+use crate::execution::ExecuteError;
+use crate::execution::manage::ManageError;
+use crate::execution::resolve::{FolderUseError, ResolveError};
+use crate::home::HomeError;
+use crate::wardroom::OpenError;
+use wardroom_core::manifest::RequestError;
+
+/// The operator has to act.
+const OPERATOR: u8 = 1;
+/// The command line does not hold.
+const USAGE: u8 = 2;
+/// Whoever wrote the program has to act.
+const GUEST: u8 = 3;
+/// We, or the machine (sysexits.h: EX_SOFTWARE).
+const HOST: u8 = 70;
+
+/// A command that did not do what was asked.
+#[derive(Debug)]
+pub(super) struct CommandError {
+    code: u8,
+    message: String,
+    hints: Vec<String>,
+}
+
+impl CommandError {
+    fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hints: Vec::new() }
+    }
+
+    pub(super) fn operator(message: impl Into<String>) -> Self {
+        Self::new(OPERATOR, message)
+    }
+
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::new(USAGE, message)
+    }
+
+    pub(super) fn host(message: impl Into<String>) -> Self {
+        Self::new(HOST, message)
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    fn blamed(blame: Blame, error: &dyn std::error::Error) -> Self {
+        Self::new(exit_code(blame), with_sources(error))
+    }
+
+    /// Says it on standard error.
+    pub(super) fn show(self) -> ExitCode {
+        anstream::eprintln!("{ERROR}error{ERROR:#}: {}", for_terminal(&self.message));
+        for hint in self.hints {
+            show_hint(&hint);
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+pub(super) fn show_hint(hint: &str) {
+    anstream::eprintln!("{HINT}hint{HINT:#}: {DIM}{}{DIM:#}", for_terminal(hint));
+}
+
+/// The exit code for whoever has to act.
+pub(super) const fn exit_code(blame: Blame) -> u8 {
+    match blame {
+        Blame::Operator => OPERATOR,
+        Blame::Guest => GUEST,
+        Blame::Host => HOST,
+    }
+}
+
+/// `what: why: why`, without saying the same twice.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let why = source.to_string();
+        if !text.contains(&why) {
+            text = format!("{text}: {why}");
+        }
+        next = source.source();
+    }
+    text
+}
+
+impl From<OpenError> for CommandError {
+    fn from(error: OpenError) -> Self {
+        let command = Self::blamed(error.blame(), &error);
+        match &error {
+            OpenError::Home(HomeError::Loose { path, .. }) => command.hint(format!("Close it with `chmod 700 {}`.", path.display())),
+            OpenError::Home(HomeError::Io { .. } | HomeError::Foreign(_) | HomeError::NotAFolder(_)) => {
+                command.hint("Name another data folder: set WARDROOM_HOME, or add `--home=DIR`.")
+            }
+            OpenError::Db(error) => command.with_db_hint(error),
+            _ => command,
+        }
+    }
+}
+
+impl CommandError {
+    fn with_db_hint(self, error: &DbError) -> Self {
+        match error {
+            DbError::Permissions { path, .. } => self.hint(format!("Close it with `chmod 600 {}`.", path.display())),
+            DbError::Newer { .. } => self.hint("A newer Wardroom wrote it: use that one, or another data folder with `--home=DIR`."),
+            DbError::Full(_) => self.hint("Free some space on the disk of the data folder; `wardroom doctor` names it."),
+            DbError::Busy(_) => self.hint("Try again; `wardroom doctor` lists the processes that use the data folder."),
+            DbError::NotADatabase(_) | DbError::Corrupt(_) | DbError::Foreign { .. } => {
+                self.hint("Move the file `wardroom.db` away, or use another data folder with `--home=DIR`; nothing was changed.")
+            }
+            _ => self,
+        }
+    }
+}
+
+impl From<DbError> for CommandError {
+    fn from(error: DbError) -> Self {
+        Self::blamed(error.blame(), &error).with_db_hint(&error)
+    }
+}
+
+impl From<ResolveError> for CommandError {
+    fn from(error: ResolveError) -> Self {
+        let blame = error.blame();
+        match error {
+            ResolveError::Surplus(surplus) => surplus_error(&surplus),
+            ResolveError::Limit(error) => Self::usage(error.to_string()),
+            ResolveError::Open(error) => error.into(),
+            ResolveError::Db(error) => error.into(),
+            ResolveError::Folder(error) | ResolveError::Request(RequestError::Folder(error)) => folder_error(&error),
+            error => Self::blamed(blame, &error),
+        }
+    }
+}
+
+/// A flag outside of what the program declares, with the line that would
+/// declare it.
+fn surplus_error(surplus: &Surplus) -> CommandError {
+    let lines: Vec<String> = surplus.0.iter().map(|scope| format!("`{}`", scope.manifest_line())).collect();
+    CommandError::usage(surplus.to_string()).hint(format!("Add {} to the program's header, or leave the flag away.", lines.join(" and ")))
+}
+
+pub(super) fn folder_error(error: &FolderUseError) -> CommandError {
+    let command = CommandError::operator(with_sources(error));
+    match error {
+        FolderUseError::NotAFolder(text) => {
+            let parent = std::path::Path::new(text).parent().and_then(std::path::Path::to_str);
+            let parent = parent.filter(|parent| !parent.is_empty()).unwrap_or(".");
+            command.hint(format!("Grant the folder it lies in: `--allow-read={parent}`."))
+        }
+        FolderUseError::OwnData { .. } => command.hint("Grant a narrower folder, or move the data folder with WARDROOM_HOME."),
+        _ => command,
+    }
+}
+
+impl From<ManageError> for CommandError {
+    fn from(error: ManageError) -> Self {
+        let command = Self::blamed(error.blame(), &error);
+        match &error {
+            ManageError::Unknown(_) | ManageError::Ambiguous { .. } => command.hint("`wardroom exec list` shows the ids."),
+            ManageError::Db(error) => command.with_db_hint(error),
+            _ => command,
+        }
+    }
+}
+
+impl From<ExecuteError> for CommandError {
+    fn from(error: ExecuteError) -> Self {
+        match error {
+            ExecuteError::Open(error) => error.into(),
+            ExecuteError::Record(error) => Self::blamed(error.source.blame(), &error).with_db_hint(&error.source),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The command line: parses what was typed, calls a use case, shows what came
+//! of it. The only module that names clap, and the only one that prints.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the door that people read")]
+
+mod ask;
+mod doctor;
+mod error;
+mod exec;
+mod inspect;
+mod live;
+mod run;
+mod show;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::wardroom::Wardroom;
+use error::CommandError;
+use live::Terminal;
+
+/// Threads for blocking file work of guests. A guest may block one for ever
+/// (a file on a dead network disk), so there is a ceiling, and nothing waits
+/// for them at the end.
+const BLOCKING_THREADS: usize = 64;
+
+/// Runs automations in a sandbox that holds only the keys it was handed.
+#[derive(Debug, Parser)]
+#[command(name = "wardroom", version, propagate_version = true, max_term_width = 100)]
+struct Arguments {
+    /// The data folder
+    #[arg(long, global = true, env = "WARDROOM_HOME", value_name = "DIR", hide_env_values = true)]
+    home: Option<PathBuf>,
+    /// When to use colours (NO_COLOR is obeyed)
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", value_enum)]
+    color: Color,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a program: a script, a component, or one function of it
+    Run(Box<run::RunArguments>),
+    /// Show what a program is and what it asks for
+    Inspect(inspect::InspectArguments),
+    /// Look at executions, follow and cancel them
+    #[command(subcommand)]
+    Exec(exec::ExecCommand),
+    /// Check the data folder and show everything a person may want to verify
+    Doctor(doctor::DoctorArguments),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Parses the process's arguments and runs the command. Exit codes: 0 done,
+/// 1 the operator has to act, 2 usage, 3 the program is at fault, 70 Wardroom
+/// or the machine is, 130 cancelled; a command that ended by itself passes its
+/// own through.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    arguments.color.apply();
+    let done = match &arguments.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Arguments::command(), "wardroom", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => on_runtime(arguments),
+    };
+    done.unwrap_or_else(|error| error.show())
+}
+
+fn on_runtime(arguments: Arguments) -> Result<ExitCode, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
+        .map_err(|error| CommandError::host(format!("no threads can be started: {error}")))?;
+    let done = runtime.block_on(dispatch(arguments));
+    // Whatever blocks a thread now blocks it without us.
+    runtime.shutdown_background();
+    done
+}
+
+async fn dispatch(arguments: Arguments) -> Result<ExitCode, CommandError> {
+    let home = home(arguments.home)?;
+    match arguments.command {
+        Command::Run(run) => run.execute(&open(&home)?).await,
+        Command::Inspect(inspect) => inspect.execute(&open(&home)?).await,
+        Command::Exec(exec) => exec.execute(&open(&home)?).await,
+        Command::Doctor(doctor) => doctor.execute(&home).await,
+        Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn home(named: Option<PathBuf>) -> Result<PathBuf, CommandError> {
+    let own = || std::env::home_dir().map(|home| home.join(".wardroom"));
+    named.or_else(own).ok_or_else(|| {
+        CommandError::operator("there is no home folder to keep data in").hint("Name a data folder: set WARDROOM_HOME, or add `--home=DIR`.")
+    })
+}
+
+fn open(home: &std::path::Path) -> Result<Wardroom, CommandError> {
+    let preparer = std::env::current_exe().map_err(|error| CommandError::host(format!("this program cannot find itself: {error}")))?;
+    Ok(Wardroom::open(home, preparer, Arc::new(Terminal::default()))?)
+}
+
+impl Color {
+    fn apply(self) {
+        let choice = match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_do_not_contradict_themselves() {
+        Arguments::command().debug_assert();
+    }
+}

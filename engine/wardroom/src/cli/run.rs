@@ -1,0 +1,385 @@
+//! `wardroom run`.
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use wardroom_core::capability::env::EnvName;
+use wardroom_core::capability::net::NetScope;
+use wardroom_core::capability::{Access, Capability, Grants, Refusal, Requests, Scope};
+use wardroom_core::execution::Trigger;
+use wardroom_core::failure::{Failure, FailureKind, Outcome};
+use wardroom_core::id::{Digest, ExecutionId};
+use wardroom_core::limit::{DurationText, Limits, MAX_OUTPUT_BYTES, MAX_PARAMS_BYTES, MAX_STATE_BYTES, MAX_STDIN_BYTES, NamedLimits, SizeText};
+use wardroom_core::plan::{Plan, Resolved};
+use wardroom_core::program::{Entry, ProgramName};
+use wardroom_core::text::for_terminal;
+
+use super::ask;
+use super::error::{CommandError, exit_code, folder_error, show_hint};
+use super::live::Terminal;
+use super::show::{self, BOLD, DIM, ERROR};
+use crate::execution::resolve::RunRequest;
+use crate::execution::{ExecuteError, Live};
+use crate::wardroom::Wardroom;
+
+/// Exit code of a run that was cancelled (128 + SIGINT).
+const CANCELLED: u8 = 130;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArguments {
+    /// A file (`.js`, `.ts`, `.wasm`), optionally with `#function`
+    program: String,
+    /// Params (or a function's arguments) as one JSON object; `@FILE` reads a file, `-` standard input
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    input: Option<String>,
+    /// One param; may be repeated
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    params: Vec<(String, String)>,
+    /// Allow requests: `[https://]HOST[:PORT][/PATH][,METHOD…][=ADDRESS]`; may be repeated
+    #[arg(long, value_name = "SCOPE", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
+    allow_net: Vec<NetScope>,
+    /// Allow reading a folder and everything below it; may be repeated
+    #[arg(long, value_name = "DIR", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
+    allow_read: Vec<String>,
+    /// Allow reading and writing a folder and everything below it; may be repeated
+    #[arg(long, value_name = "DIR", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
+    allow_write: Vec<String>,
+    /// Allow one environment variable; may be repeated
+    #[arg(long, value_name = "NAME", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
+    allow_env: Vec<EnvName>,
+    /// Allow so much state to be kept from one run to the next
+    #[arg(long, value_name = "SIZE", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
+    state: Option<SizeText>,
+    /// End the run after this time (default 5m, at most 30m)
+    #[arg(long, value_name = "DURATION", help_heading = "Limits")]
+    timeout: Option<DurationText>,
+    /// Bytes of all memories and tables together (default 64MiB, at most 4GiB)
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
+    memory: Option<SizeText>,
+    /// End the run after so many units of work, about one per instruction
+    #[arg(long, value_name = "UNITS", help_heading = "Limits")]
+    fuel: Option<u64>,
+    /// Write the result to a file, of up to 1GiB, instead of standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Show what would run, with what access, and stop there
+    #[arg(long)]
+    dry_run: bool,
+    /// Never ask for missing grants
+    #[arg(long)]
+    no_prompt: bool,
+    /// Print the execution's whole record as JSON
+    #[arg(long)]
+    json: bool,
+    /// Arguments for a command, after `--`
+    #[arg(last = true)]
+    args: Vec<String>,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+impl RunArguments {
+    pub(super) async fn execute(self, wardroom: &Wardroom) -> Result<ExitCode, CommandError> {
+        let base = std::env::current_dir().map_err(|error| CommandError::operator(format!("the current folder cannot be read: {error}")))?;
+        let grants = self.grants(wardroom, &base)?;
+        let resolved = wardroom.resolve(self.request(base)?).await?;
+        let plan = self.plan(wardroom, resolved, grants).await?;
+        if self.dry_run {
+            return self.show_plan(&plan);
+        }
+        self.run(wardroom, plan).await
+    }
+
+    fn grants(&self, wardroom: &Wardroom, base: &Path) -> Result<Grants, CommandError> {
+        let folder = |text: &String| wardroom.home().folder_scope(base, text).map_err(|error| folder_error(&error));
+        let mut scopes: Vec<Scope> = self.allow_net.iter().cloned().map(Scope::Net).collect();
+        for text in &self.allow_read {
+            scopes.push(Scope::Read(folder(text)?));
+        }
+        for text in &self.allow_write {
+            scopes.push(Scope::Write(folder(text)?));
+        }
+        scopes.extend(self.allow_env.iter().cloned().map(Scope::Env));
+        if let Some(SizeText(bytes)) = self.state {
+            if bytes > MAX_STATE_BYTES {
+                return Err(CommandError::usage(format!("a state of {} is out of range: expected at most {}", SizeText(bytes), SizeText(MAX_STATE_BYTES))));
+            }
+            scopes.push(Scope::State(bytes));
+        }
+        Ok(Grants(scopes))
+    }
+
+    fn request(&self, base: PathBuf) -> Result<RunRequest, CommandError> {
+        let program = ProgramName::parse(&self.program).map_err(|error| CommandError::usage(error.to_string()))?;
+        let from_stdin = self.input.as_deref() == Some("-");
+        let piped = !from_stdin && !std::io::stdin().is_terminal() && program_takes_stdin(&program);
+        let stdin = if piped { read_stdin()? } else { Vec::new() };
+        Ok(RunRequest {
+            program,
+            base,
+            trigger: Trigger::Cli,
+            params: self.input.as_deref().map(params).transpose()?.unwrap_or_default(),
+            text_params: self.params.clone(),
+            args: self.args.clone(),
+            stdin,
+            limits: NamedLimits { timeout: self.timeout, memory: self.memory, fuel: self.fuel },
+            output_bytes: self.output.as_ref().map(|_| MAX_OUTPUT_BYTES),
+        })
+    }
+
+    /// Step 2, with a person asked where one is there.
+    async fn plan(&self, wardroom: &Wardroom, resolved: Resolved, mut grants: Grants) -> Result<Plan, CommandError> {
+        let env = |name: &str| std::env::var(name).ok();
+        let plan = wardroom.authorize(resolved.clone(), grants.clone(), env)?;
+        if plan.missing().is_empty() || self.json || self.no_prompt || self.dry_run || !ask::possible() {
+            return Ok(plan);
+        }
+        let answer = ask::ask(&resolved.program.name, plan.missing())?;
+        if !answer.always.is_empty() {
+            wardroom.remember(&resolved, &answer.always).await?;
+        }
+        grants.0.extend(answer.once);
+        Ok(wardroom.authorize(resolved, grants, env)?)
+    }
+
+    async fn run(&self, wardroom: &Wardroom, plan: Plan) -> Result<ExitCode, CommandError> {
+        let terminal = Arc::new(Terminal::default());
+        let id = plan.resolved().id;
+        let undeclared = plan.resolved().requests == Requests::Undeclared;
+        let ended = wardroom.execute(plan, terminal.clone() as Arc<dyn Live>, Box::pin(stop_signal())).await;
+        terminal.finish();
+        let (outcome, unrecorded) = match ended {
+            Ok(outcome) => (outcome, None),
+            // The result is shown all the same: nothing is lost.
+            Err(ExecuteError::Record(error)) => ((*error.outcome).clone(), Some(ExecuteError::Record(error))),
+            Err(error) => return Err(error.into()),
+        };
+        let code = self.show_outcome(wardroom, id, &outcome, undeclared).await?;
+        match unrecorded {
+            Some(error) => Err(error.into()),
+            None => Ok(code),
+        }
+    }
+
+    async fn show_outcome(&self, wardroom: &Wardroom, id: ExecutionId, outcome: &Outcome, undeclared: bool) -> Result<ExitCode, CommandError> {
+        let shown = outcome.ending.as_ref().ok().or(outcome.partial_output.as_ref());
+        if let (Some(output), Some(path)) = (shown, &self.output) {
+            write_file(path, &show::output_bytes(output))?;
+        }
+        if self.json {
+            show::json(&wardroom.show(&id.to_string()).await?)?;
+        } else if let (Some(output), None) = (shown, &self.output) {
+            show::output(output)?;
+        }
+        if outcome.usage.output_truncated {
+            show_hint("The output was cut: `--output=FILE` keeps up to 1GiB of it.");
+        }
+        match &outcome.ending {
+            Ok(_) => Ok(ExitCode::SUCCESS),
+            Err(failure) => Ok(self.show_failure(id, failure, &outcome.usage.refusals, undeclared)),
+        }
+    }
+
+    /// What happened, where, and how to go on.
+    fn show_failure(&self, id: ExecutionId, failure: &Failure, refusals: &[Refusal], undeclared: bool) -> ExitCode {
+        if failure.kind == FailureKind::Exit {
+            refusals.iter().for_each(|refusal| hint_for(refusal, undeclared));
+            return ExitCode::from(failure.exit_code.unwrap_or(1));
+        }
+        anstream::eprintln!("{ERROR}{}{ERROR:#}: {}", failure.status(), for_terminal(&failure.message));
+        if let Some(excerpt) = self.excerpt(failure) {
+            anstream::eprintln!("{excerpt}");
+        }
+        if let Some(stack) = &failure.stack {
+            anstream::eprintln!("{DIM}{}{DIM:#}", for_terminal(stack));
+        }
+        refusals.iter().for_each(|refusal| hint_for(refusal, undeclared));
+        match failure.kind {
+            FailureKind::Deadline => show_hint("`--timeout=DURATION` gives it longer, up to 30m."),
+            FailureKind::Limit if failure.message.contains("memory") => show_hint("`--memory=SIZE` gives it more, up to 4GiB."),
+            FailureKind::Host => show_hint(&format!("`wardroom exec show {id}` has the whole record; `wardroom doctor` checks the machine.")),
+            _ => {}
+        }
+        ExitCode::from(if failure.kind == FailureKind::Cancelled { CANCELLED } else { exit_code(failure.blame()) })
+    }
+
+    /// The script's own line, with a mark under the place.
+    fn excerpt(&self, failure: &Failure) -> Option<String> {
+        let at = failure.position?;
+        let path = ProgramName::parse(&self.program).ok()?.path;
+        let source = std::fs::read_to_string(&path).ok()?;
+        let line = source.lines().nth(usize::try_from(at.line).ok()?.checked_sub(1)?)?;
+        let before: String = line.chars().take(usize::try_from(at.column).ok()?.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        Some(format!("{DIM}{}:{}:{}{DIM:#}\n  {}\n  {before}{ERROR}^{ERROR:#}", path.display(), at.line, at.column, for_terminal(line)))
+    }
+
+    fn show_plan(&self, plan: &Plan) -> Result<ExitCode, CommandError> {
+        let view = PlanView::of(plan);
+        if self.json {
+            show::json(&view)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let resolved = plan.resolved();
+        let granted: Vec<String> = plan.access().scopes().iter().map(ask::words).collect();
+        let missing: Vec<String> = plan.missing().iter().map(|scope| format!("{}  (allow with {})", ask::words(scope), scope.flag())).collect();
+        let none = |list: Vec<String>| if list.is_empty() { "nothing".to_owned() } else { list.join("\n") };
+        let limits = &resolved.limits;
+        show::pairs([
+            ("program", format!("{} ({})", resolved.program.name, resolved.program.digest)),
+            ("entry", entry_words(&resolved.entry)),
+            ("params", Value::Object(resolved.input.params.clone()).to_string()),
+            ("granted", none(granted)),
+            ("missing", none(missing)),
+            ("limits", limit_words(limits)),
+        ])?;
+        anstream::eprintln!("{BOLD}Nothing was run.{BOLD:#}");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn entry_words(entry: &Entry) -> String {
+    match entry {
+        Entry::Task => "its task".to_owned(),
+        Entry::Script => "the script".to_owned(),
+        Entry::Function(name) => format!("the function {name}"),
+        Entry::Command { args } => format!("the command, with {} arguments", args.len()),
+    }
+}
+
+fn limit_words(limits: &Limits) -> String {
+    let fuel = limits.fuel.map_or_else(String::new, |fuel| format!(", {fuel} units of fuel"));
+    format!(
+        "{} of time, {} of memory{fuel}, {} of result, {} of log, {} requests",
+        DurationText(limits.deadline),
+        SizeText(limits.memory),
+        SizeText(limits.output_bytes),
+        SizeText(limits.log_bytes),
+        limits.http_requests
+    )
+}
+
+/// A plan as JSON: shown, never read back.
+#[derive(Serialize)]
+struct PlanView<'a> {
+    program: &'a str,
+    digest: Digest,
+    subject: &'a str,
+    entry: &'a Entry,
+    params: &'a Map<String, Value>,
+    access: &'a Access,
+    missing: Vec<String>,
+    limits: &'a Limits,
+}
+
+impl<'a> PlanView<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        let resolved = plan.resolved();
+        Self {
+            program: &resolved.program.name,
+            digest: resolved.program.digest,
+            subject: &resolved.subject,
+            entry: &resolved.entry,
+            params: &resolved.input.params,
+            access: plan.access(),
+            missing: plan.missing().iter().map(Scope::flag).collect(),
+            limits: &resolved.limits,
+        }
+    }
+}
+
+/// The exact flag that would allow what was refused, and the header's line.
+fn hint_for(refusal: &Refusal, undeclared: bool) {
+    let Some(scope) = &refusal.scope else { return };
+    // The fence stands at the root, so an absolute path comes without its
+    // first slash; what is there tells which was meant.
+    let files = matches!(refusal.capability, Capability::Read | Capability::Write);
+    let absolute = PathBuf::from(format!("/{scope}"));
+    let scope = if files && !Path::new(scope).exists() && absolute.exists() { absolute.display().to_string() } else { scope.clone() };
+    let flag = format!("{}={scope}", refusal.capability.flag());
+    let header = if undeclared { "" } else { " (the program's header has to ask for it too)" };
+    show_hint(&format!("Allow it with `{flag}`{header}."));
+}
+
+/// The operator's signal to stop; a second one ends the process at once.
+async fn stop_signal() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        signal = tokio::signal::ctrl_c() => if signal.is_err() { std::future::pending::<()>().await },
+        () = terminate => {}
+    }
+    drop(tokio::spawn(async {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(i32::from(CANCELLED));
+        }
+    }));
+}
+
+fn params(input: &str) -> Result<Map<String, Value>, CommandError> {
+    let text = match input.strip_prefix('@') {
+        Some(path) => read_limited(path, std::fs::File::open(path))?,
+        None if input == "-" => read_limited("standard input", Ok(std::io::stdin().lock()))?,
+        None => input.to_owned(),
+    };
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(params)) => Ok(params),
+        Ok(_) => Err(CommandError::usage("the input should be a JSON object of params or arguments by name")),
+        Err(error) => Err(CommandError::usage(format!("the input is no JSON: {error}"))),
+    }
+}
+
+fn read_limited(name: &str, source: std::io::Result<impl Read>) -> Result<String, CommandError> {
+    let mut text = String::new();
+    let read = source.and_then(|source| source.take(MAX_PARAMS_BYTES + 1).read_to_string(&mut text));
+    match read {
+        Ok(_) if text.len() as u64 > MAX_PARAMS_BYTES => Err(CommandError::operator(format!("{name} has more than {}", SizeText(MAX_PARAMS_BYTES)))),
+        Ok(_) => Ok(text),
+        Err(error) => Err(CommandError::operator(format!("{name} cannot be read: {error}"))),
+    }
+}
+
+/// Scripts and tasks have no standard input; reading it for nothing would wait
+/// for whoever holds the other end.
+fn program_takes_stdin(program: &ProgramName) -> bool {
+    program.function.is_none() && program.path.extension().is_none_or(|ending| ending == "wasm")
+}
+
+fn read_stdin() -> Result<Vec<u8>, CommandError> {
+    let mut bytes = Vec::new();
+    match std::io::stdin().lock().take(MAX_STDIN_BYTES + 1).read_to_end(&mut bytes) {
+        Ok(_) if bytes.len() as u64 > MAX_STDIN_BYTES => Err(CommandError::operator(format!("standard input has more than {}", SizeText(MAX_STDIN_BYTES)))),
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(CommandError::operator(format!("standard input cannot be read: {error}"))),
+    }
+}
+
+/// Whole or not at all.
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+    let failed = |error: std::io::Error| CommandError::operator(format!("`{}` cannot be written: {error}", path.display()));
+    let mut staged = path.as_os_str().to_owned();
+    staged.push(format!(".{}.part", std::process::id()));
+    let write = || {
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&staged)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&staged, path)
+    };
+    write().map_err(|error| {
+        // The part may never have come into being.
+        drop(std::fs::remove_file(&staged));
+        failed(error)
+    })
+}

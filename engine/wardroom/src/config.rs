@@ -1,0 +1,197 @@
+//! `config.toml`: what the operator settled once. Unknown keys are errors,
+//! because a rule that is read and not enforced is worse than none.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use wardroom_core::limit::{LimitError, Limits, NamedLimits};
+use wardroom_db::{DbConfig, Durability, Retention};
+use wardroom_host::wire::{ProxyConfig, WireConfig, WireConfigError};
+
+/// Bytes of a configuration that is read.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// What stands in `config.toml`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What records survive.
+    pub durability: DurabilityConfig,
+    /// The way to the network.
+    pub network: NetworkConfig,
+    /// Limits of every run that names none.
+    pub limits: NamedLimits,
+    /// How long executions are kept.
+    pub retention: RetentionConfig,
+}
+
+/// What execution records survive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DurabilityConfig {
+    /// The death of the process.
+    #[default]
+    Process,
+    /// The death of the machine as well.
+    Full,
+}
+
+/// The way to the network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConfig {
+    /// PEM files of certificates to trust beside the well-known ones.
+    pub extra_roots: Vec<PathBuf>,
+    /// `http://HOST:PORT` that requests go through.
+    pub proxy: Option<String>,
+}
+
+/// How long executions are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// Days.
+    pub max_age_days: Option<u32>,
+    /// Executions of each task; runs without a task count together as one.
+    pub per_task: Option<u64>,
+}
+
+/// A configuration that does not hold.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file, or one that it names, cannot be read.
+    #[error("`{}` cannot be read: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is longer than any configuration.
+    #[error("`{}` has more than {MAX_BYTES} bytes", .0.display())]
+    TooLarge(PathBuf),
+    /// No TOML, an unknown key, or a value that does not fit.
+    #[error("`{}` does not hold, line {line}: {message}", path.display())]
+    Toml {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, counted from 1.
+        line: usize,
+        /// What TOML's reader says.
+        message: String,
+    },
+    /// A limit out of its range.
+    #[error("`{}` does not hold: {source}", path.display())]
+    Limit {
+        /// Which file.
+        path: PathBuf,
+        /// Which limit.
+        source: LimitError,
+    },
+    /// The proxy or a certificate.
+    #[error("`{}` does not hold: {source}", path.display())]
+    Wire {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: WireConfigError,
+    },
+}
+
+impl Config {
+    /// Reads the file; a missing one says nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with the file and, where known, the line.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let failed = |source| ConfigError::Io { path: path.to_owned(), source };
+        let text = match std::fs::metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(failed(error)),
+            Ok(meta) if meta.len() > MAX_BYTES => return Err(ConfigError::TooLarge(path.to_owned())),
+            Ok(_) => std::fs::read_to_string(path).map_err(failed)?,
+        };
+        let config: Self = toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
+            let message = error.message().replace('\n', ", ");
+            ConfigError::Toml { path: path.to_owned(), line: before.matches('\n').count() + 1, message }
+        })?;
+        // Said when it is written, not at the first run that needs it.
+        config.limits().map_err(|source| ConfigError::Limit { path: path.to_owned(), source })?;
+        Ok(config)
+    }
+
+    /// The limits of a run that names none.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitError`] out of range.
+    pub fn limits(&self) -> Result<Limits, LimitError> {
+        self.limits.over(&Limits::default())
+    }
+
+    /// What the database needs to know.
+    #[must_use]
+    pub fn database(&self) -> DbConfig {
+        let durability = match self.durability {
+            DurabilityConfig::Process => Durability::Process,
+            DurabilityConfig::Full => Durability::Machine,
+        };
+        DbConfig { durability }
+    }
+
+    /// How long executions are kept.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        let default = Retention::default();
+        Retention {
+            max_age_days: self.retention.max_age_days.unwrap_or(default.max_age_days),
+            per_task: self.retention.per_task.unwrap_or(default.per_task),
+        }
+    }
+
+    /// What the network needs to know; reads the certificates.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Io`] for a certificate, [`ConfigError::Wire`] for a
+    /// proxy that does not parse.
+    pub fn wire(&self, path: &Path) -> Result<WireConfig, ConfigError> {
+        let read = |root: &PathBuf| std::fs::read(root).map_err(|source| ConfigError::Io { path: root.clone(), source });
+        let extra_roots = self.network.extra_roots.iter().map(read).collect::<Result<_, _>>()?;
+        let proxy = self.network.proxy.as_deref().map(ProxyConfig::parse).transpose();
+        let proxy = proxy.map_err(|source| ConfigError::Wire { path: path.to_owned(), source })?;
+        Ok(WireConfig { extra_roots, proxy, ..WireConfig::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::read(&path)
+    }
+
+    #[test]
+    fn settings_are_read_and_missing_ones_are_defaults() {
+        assert_eq!(Config::read(Path::new("/nowhere/config.toml")).unwrap(), Config::default());
+        let config = read("durability = 'full'\n[limits]\nmemory = '128MiB'\n[retention]\nper_task = 5").unwrap();
+        assert_eq!(config.limits().unwrap().memory, 128 << 20);
+        assert_eq!(config.retention().per_task, 5);
+        assert_eq!(config.database().durability, Durability::Machine);
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_line() {
+        for (text, line) in [("[network]\nproxxy = ''", 2), ("durabilty = 'full'", 1), ("[limits]\nmemory = 'much'", 2)] {
+            assert!(matches!(read(text), Err(ConfigError::Toml { line: found, .. }) if found == line), "{text}");
+        }
+        assert!(matches!(read("[limits]\ntimeout = '2h'"), Err(ConfigError::Limit { .. })));
+    }
+}

@@ -1,0 +1,181 @@
+//! Executions seen from outside: lists, records, logs, cancelling — also those
+//! that run in another process.
+
+use wardroom_core::blame::Blame;
+use wardroom_core::execution::Status;
+use wardroom_core::id::ExecutionId;
+use wardroom_core::log::LogLine;
+use wardroom_db::{DbError, ExecutionRecord, ExecutionSummary, Filter, Found};
+
+use super::session::Peer;
+use crate::wardroom::Wardroom;
+
+/// Lines read from the database at once.
+const PAGE: u64 = 1000;
+
+/// Something about an execution that cannot be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManageError {
+    /// There is none of that id.
+    #[error("there is no execution `{0}`")]
+    Unknown(String),
+    /// Several begin like this.
+    #[error("`{prefix}` is the beginning of {count} executions' ids: expected more of it")]
+    Ambiguous {
+        /// What was given.
+        prefix: String,
+        /// How many.
+        count: u64,
+    },
+    /// It has ended already.
+    #[error("the execution `{id}` has ended already: it is {status}")]
+    Ended {
+        /// Which.
+        id: ExecutionId,
+        /// How.
+        status: Status,
+    },
+    /// Its process does not answer.
+    #[error("the process that runs `{id}` does not answer: {source}")]
+    Peer {
+        /// Which.
+        id: ExecutionId,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl ManageError {
+    /// Who has to act.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Db(error) => error.blame(),
+            Self::Peer { .. } => Blame::Host,
+            _ => Blame::Operator,
+        }
+    }
+}
+
+impl Wardroom {
+    /// Marks as interrupted what dead processes left running, and answers how
+    /// many executions those were.
+    ///
+    /// # Errors
+    ///
+    /// [`DbError`] where that cannot be read or written.
+    pub async fn reap(&self) -> Result<usize, DbError> {
+        let mut reaped = 0;
+        for holder in self.db.running_holders()? {
+            let peer = Peer { home: &self.home, holder: &holder };
+            if !peer.lives() {
+                reaped += self.db.interrupt(&holder, self.clock.now()).await?.len();
+                peer.clear();
+            }
+        }
+        Ok(reaped)
+    }
+
+    /// Executions that pass a filter, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`ManageError::Db`].
+    pub async fn list(&self, filter: &Filter) -> Result<Vec<ExecutionSummary>, ManageError> {
+        self.reap().await?;
+        Ok(self.db.list(filter)?)
+    }
+
+    /// One execution, by its id or a beginning of it that no other has.
+    ///
+    /// # Errors
+    ///
+    /// [`ManageError::Unknown`], [`ManageError::Ambiguous`], or
+    /// [`ManageError::Db`].
+    pub async fn show(&self, id: &str) -> Result<ExecutionRecord, ManageError> {
+        self.reap().await?;
+        let unknown = || ManageError::Unknown(id.to_owned());
+        let found = match self.db.find_by_prefix(id)? {
+            Found::One(found) => found,
+            Found::None => return Err(unknown()),
+            Found::Many(count) => return Err(ManageError::Ambiguous { prefix: id.to_owned(), count }),
+        };
+        self.db.execution(found, None)?.ok_or_else(unknown)
+    }
+
+    /// The log of an execution, line by line; with `follow`, until it ends.
+    /// Answers its status then.
+    ///
+    /// # Errors
+    ///
+    /// As [`show`](Self::show), or [`ManageError::Peer`].
+    pub async fn logs(&self, id: &str, follow: bool, mut show: impl FnMut(&LogLine)) -> Result<Status, ManageError> {
+        let record = self.show(id).await?;
+        let running = record.summary.status == Status::Running;
+        if follow
+            && running
+            && let Some(status) = self.follow(&record, &mut show).await?
+        {
+            return Ok(status);
+        }
+        let (id, attempt) = (record.summary.id, record.summary.attempt);
+        let mut next = 0;
+        loop {
+            let lines = self.db.lines(id, attempt, next, PAGE)?;
+            lines.iter().for_each(|record| show(&record.line));
+            match lines.last() {
+                Some(last) => next = last.seq + 1,
+                None => return Ok(self.show(&id.to_string()).await?.summary.status),
+            }
+        }
+    }
+
+    /// From the process that runs it: all lines, then new ones. `None`: it
+    /// ended in between, and everything is in the database.
+    async fn follow(&self, record: &ExecutionRecord, show: &mut impl FnMut(&LogLine)) -> Result<Option<Status>, ManageError> {
+        let Some(holder) = &record.holder else { return Ok(None) };
+        let id = record.summary.id;
+        let peer = Peer { home: &self.home, holder };
+        let mut shown = 0;
+        let followed = peer.follow(id, 0, |line| {
+            shown += 1;
+            show(line);
+        });
+        match followed.await {
+            Ok(Some(status)) => Ok(Some(status)),
+            // Killed while it was followed: what it had said was shown.
+            Ok(None) | Err(_) if shown > 0 => Ok(Some(self.show(&id.to_string()).await?.summary.status)),
+            Ok(None) => Ok(None),
+            Err(_) if !peer.lives() => Ok(None),
+            Err(source) => Err(ManageError::Peer { id, source }),
+        }
+    }
+
+    /// Cancels a running execution, in whichever process it runs.
+    ///
+    /// # Errors
+    ///
+    /// As [`show`](Self::show), [`ManageError::Ended`], or
+    /// [`ManageError::Peer`].
+    pub async fn cancel(&self, id: &str) -> Result<ExecutionId, ManageError> {
+        let record = self.show(id).await?;
+        let (id, status) = (record.summary.id, record.summary.status);
+        let Some(holder) = record.holder.filter(|_| status == Status::Running) else {
+            return Err(ManageError::Ended { id, status });
+        };
+        let peer = Peer { home: &self.home, holder: &holder };
+        match peer.cancel(id).await {
+            Ok(true) => Ok(id),
+            // It ended while we asked.
+            Ok(false) => {
+                let status = self.show(&id.to_string()).await?.summary.status;
+                Err(ManageError::Ended { id, status })
+            }
+            Err(source) => Err(ManageError::Peer { id, source }),
+        }
+    }
+}

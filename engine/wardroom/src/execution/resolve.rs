@@ -1,0 +1,372 @@
+//! Steps 1 and 2: from what somebody typed to a plan.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use sha2::Digest as _;
+use wardroom_core::blame::Blame;
+use wardroom_core::capability::files::{FolderError, FolderScope};
+use wardroom_core::capability::{Capability, Grants, Requests, Scope, Surplus};
+use wardroom_core::execution::Trigger;
+use wardroom_core::id::{Digest, ExecutionId};
+use wardroom_core::limit::{LimitError, Limits, MAX_PARAMS_BYTES, MAX_PROGRAM_BYTES, NamedLimits};
+use wardroom_core::manifest::{Manifest, ManifestError, RequestError};
+use wardroom_core::param::{ParamError, ParamSpecs};
+use wardroom_core::plan::{Input, Plan, Resolved};
+use wardroom_core::program::{Entry, Format, FormatError, Program, ProgramName};
+use wardroom_db::{DbError, GrantRecord, NewGrant};
+use wardroom_host::HostError;
+
+use crate::home::Home;
+use crate::wardroom::{OpenError, Wardroom};
+
+/// What somebody wants run, in their own words.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// The program.
+    pub program: ProgramName,
+    /// What relative folders are relative to.
+    pub base: PathBuf,
+    /// What asks for it.
+    pub trigger: Trigger,
+    /// Params as JSON; typed functions take their arguments by name.
+    pub params: Map<String, Value>,
+    /// Params as text, read by the types that the program declares.
+    pub text_params: Vec<(String, String)>,
+    /// A command's own arguments.
+    pub args: Vec<String>,
+    /// A command's standard input.
+    pub stdin: Vec<u8>,
+    /// Limits that were named.
+    pub limits: NamedLimits,
+    /// Bytes of result that are kept, where more than usual.
+    pub output_bytes: Option<u64>,
+}
+
+/// What was wanted does not become a plan.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// The program's file cannot be read.
+    #[error("the program `{}` cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is a folder, a device, a pipe.
+    #[error("the program `{}` is no regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// It is no program.
+    #[error("`{}` is no program: {source}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: FormatError,
+    },
+    /// The sandbox refuses it.
+    #[error(transparent)]
+    Program(#[from] HostError),
+    /// Its header does not hold.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A param does not fit.
+    #[error(transparent)]
+    Param(#[from] ParamError),
+    /// The params as JSON text are too long.
+    #[error("the params have {0} bytes of JSON: expected at most {MAX_PARAMS_BYTES}")]
+    ParamsTooLong(usize),
+    /// A command takes no params.
+    #[error("the program is a command and takes no params, but arguments after `--`")]
+    ParamsForCommand,
+    /// A request does not become a scope.
+    #[error(transparent)]
+    Request(#[from] RequestError<FolderUseError>),
+    /// A folder cannot be granted.
+    #[error(transparent)]
+    Folder(#[from] FolderUseError),
+    /// A limit is out of its range.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// A grant that nothing asks for.
+    #[error(transparent)]
+    Surplus(#[from] Surplus),
+    /// The data folder.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The stored grants cannot be read.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl ResolveError {
+    /// Who has to act.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Program(error) => error.blame(),
+            Self::Format { .. } | Self::Manifest(_) => Blame::Guest,
+            Self::Open(error) => error.blame(),
+            Self::Db(error) => error.blame(),
+            _ => Blame::Operator,
+        }
+    }
+}
+
+/// A folder that cannot be granted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FolderUseError {
+    /// It is not there, or not to be read.
+    #[error("the folder `{text}` cannot be opened: {source}")]
+    Io {
+        /// As it was written.
+        text: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is a file, or something else.
+    #[error("`{0}` is no folder: folders are granted, not single files")]
+    NotAFolder(String),
+    /// A program in it would hold the keys of the house.
+    #[error("the folder `{text}` holds or lies in Wardroom's own data folder `{}`, which no program may reach", home.display())]
+    OwnData {
+        /// As it was written.
+        text: String,
+        /// The data folder.
+        home: PathBuf,
+    },
+    /// It is no path.
+    #[error(transparent)]
+    Scope(#[from] FolderError),
+}
+
+impl Home {
+    /// A folder as a scope: opened once to see that it can be, and where it
+    /// really is.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderUseError`] where it cannot be granted.
+    pub fn folder_scope(&self, base: &Path, text: &str) -> Result<FolderScope, FolderUseError> {
+        if text.is_empty() || text.contains('\0') {
+            return Err(FolderError::NoPath(text.to_owned()).into());
+        }
+        let failed = |source| FolderUseError::Io { text: text.to_owned(), source };
+        let absolute = std::fs::canonicalize(base.join(text)).map_err(failed)?;
+        if !std::fs::metadata(&absolute).map_err(failed)?.is_dir() {
+            return Err(FolderUseError::NotAFolder(text.to_owned()));
+        }
+        drop(std::fs::read_dir(&absolute).map_err(failed)?);
+        if absolute.starts_with(self.path()) || self.path().starts_with(&absolute) {
+            return Err(FolderUseError::OwnData { text: text.to_owned(), home: self.path().to_owned() });
+        }
+        Ok(FolderScope::new(text, &absolute)?)
+    }
+}
+
+impl Wardroom {
+    /// Step 1: the program by its digest, params checked and completed, limits.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError`] where it cannot be run as asked.
+    pub async fn resolve(&self, request: RunRequest) -> Result<Resolved, ResolveError> {
+        let (program, path) = read_program(&request.program)?;
+        let manifest = manifest(&program)?;
+        let base = self.config.limits()?;
+        let limits = limits(&request, manifest.as_ref(), &base)?;
+        let host = self.host()?;
+        let function = request.program.function.as_deref();
+        let entry = host.entry(&program, function, &request.args, limits.fuel.is_some()).await?;
+        let params = params(&request, manifest.as_ref(), &entry)?;
+        let requests = match &manifest {
+            Some(manifest) => Requests::Declared(manifest.requests(&params, |text| self.home.folder_scope(&request.base, text))?),
+            None => Requests::Undeclared,
+        };
+        Ok(Resolved {
+            id: ExecutionId::fresh(),
+            attempt: 1,
+            trigger: request.trigger,
+            subject: subject(&path, function),
+            program: Arc::new(program),
+            entry,
+            input: Input { params, stdin: request.stdin, ..Input::default() },
+            limits,
+            requests,
+        })
+    }
+
+    /// Step 2: with what was granted for this run, and what is stored for its
+    /// subject and these very bytes. `env` looks up what the operator's
+    /// variables hold.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError::Surplus`], or [`ResolveError::Db`].
+    pub fn authorize(&self, mut resolved: Resolved, mut grants: Grants, env: impl Fn(&str) -> Option<String>) -> Result<Plan, ResolveError> {
+        for stored in self.db.grants(&resolved.subject, Some(resolved.program.digest))? {
+            let scope = self.stored_scope(&stored);
+            // A stored grant that no longer means anything (a folder that is
+            // gone) grants nothing; one that is not asked for any more does
+            // not either.
+            grants.0.extend(scope.filter(|scope| asked(&resolved.requests, scope)));
+        }
+        let names = grants.0.iter().filter_map(|scope| match scope {
+            Scope::Env(name) => Some(name.as_str()),
+            _ => None,
+        });
+        resolved.input.env = names.filter_map(|name| Some((name.to_owned(), env(name)?))).collect();
+        Ok(resolved.authorize(&grants)?)
+    }
+
+    /// Stores grants for a subject and these bytes: "always".
+    ///
+    /// # Errors
+    ///
+    /// [`DbError`] where they cannot be stored.
+    pub async fn remember(&self, resolved: &Resolved, scopes: &[Scope]) -> Result<(), DbError> {
+        let grants = scopes.iter().map(|scope| NewGrant { capability: scope.capability(), scope: stored_text(scope) }).collect();
+        self.db.add_grants(&resolved.subject, resolved.program.digest, grants, self.clock.now()).await.map(drop)
+    }
+
+    fn stored_scope(&self, stored: &GrantRecord) -> Option<Scope> {
+        let folder = || self.home.folder_scope(Path::new("/"), &stored.scope).ok();
+        match stored.capability {
+            Capability::Net => stored.scope.parse().ok().map(Scope::Net),
+            Capability::Read => folder().map(Scope::Read),
+            Capability::Write => folder().map(Scope::Write),
+            Capability::Env => stored.scope.parse().ok().map(Scope::Env),
+            Capability::State => stored.scope.parse::<wardroom_core::limit::SizeText>().ok().map(|size| Scope::State(size.0)),
+            _ => None,
+        }
+    }
+}
+
+/// A relative name would mean another folder elsewhere.
+fn stored_text(scope: &Scope) -> String {
+    match scope {
+        Scope::Read(folder) | Scope::Write(folder) => folder.absolute().display().to_string(),
+        other => other.text(),
+    }
+}
+
+fn asked(requests: &Requests, scope: &Scope) -> bool {
+    match requests {
+        Requests::Undeclared => true,
+        Requests::Declared(requests) => requests.iter().any(|request| Scope::effective(scope, request).is_some()),
+    }
+}
+
+/// Read once: what is hashed is what runs.
+fn read_program(name: &ProgramName) -> Result<(Program, PathBuf), ResolveError> {
+    let failed = |source| ResolveError::Read { path: name.path.clone(), source };
+    // Looked at first: opening a FIFO would wait for a writer.
+    let meta = std::fs::metadata(&name.path).map_err(failed)?;
+    if !meta.is_file() {
+        return Err(ResolveError::NotAFile(name.path.clone()));
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(&name.path).map_err(failed)?;
+    file.take(MAX_PROGRAM_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_PROGRAM_BYTES {
+        return Err(HostError::TooLarge { size: meta.len(), max: MAX_PROGRAM_BYTES }.into());
+    }
+    let format = Format::of(&name.path, &bytes).map_err(|source| ResolveError::Format { path: name.path.clone(), source })?;
+    let digest = Digest::from_bytes(sha2::Sha256::digest(&bytes).into());
+    let path = std::fs::canonicalize(&name.path).map_err(failed)?;
+    let shown = name.path.file_name().map_or_else(|| name.path.display().to_string(), |name| name.to_string_lossy().into_owned());
+    Ok((Program { name: shown, digest, format, bytes: bytes.into() }, path))
+}
+
+/// On whom a command line's grants hang.
+fn subject(path: &Path, function: Option<&str>) -> String {
+    match function {
+        Some(function) => format!("{}#{function}", path.display()),
+        None => path.display().to_string(),
+    }
+}
+
+fn manifest(program: &Program) -> Result<Option<Manifest>, ResolveError> {
+    if !program.format.is_script() {
+        return Ok(None);
+    }
+    // What is no text has no header; the sandbox says what is wrong with it.
+    let source = std::str::from_utf8(&program.bytes).unwrap_or("");
+    Ok(Manifest::of_script(source)?)
+}
+
+/// What the program says of itself lowers; what the operator says holds.
+fn limits(request: &RunRequest, manifest: Option<&Manifest>, base: &Limits) -> Result<Limits, LimitError> {
+    let own = manifest.map_or_else(|| base.clone(), |manifest| manifest.limits.lowering(base));
+    let mut limits = request.limits.over(&own)?;
+    limits.output_bytes = request.output_bytes.unwrap_or(limits.output_bytes);
+    Ok(limits)
+}
+
+fn params(request: &RunRequest, manifest: Option<&Manifest>, entry: &Entry) -> Result<Map<String, Value>, ResolveError> {
+    let undeclared = ParamSpecs::default();
+    let specs = manifest.map_or(&undeclared, |manifest| &manifest.params);
+    let mut given = request.params.clone();
+    for (name, text) in &request.text_params {
+        given.insert(name.clone(), specs.value_of(name, text)?);
+    }
+    if matches!(entry, Entry::Command { .. }) && !given.is_empty() {
+        return Err(ResolveError::ParamsForCommand);
+    }
+    let given = Value::Object(given);
+    let bytes = given.to_string().len();
+    if bytes as u64 > MAX_PARAMS_BYTES {
+        return Err(ResolveError::ParamsTooLong(bytes));
+    }
+    match (manifest, given) {
+        (Some(manifest), given) => Ok(manifest.params.complete(&given)?),
+        (None, Value::Object(given)) => Ok(given),
+        (None, _) => Ok(Map::new()),
+    }
+}
+
+/// What a program is and asks for, as shown before anybody runs it.
+#[derive(Debug, serde::Serialize)]
+pub struct Inspected {
+    /// Its file's name.
+    pub name: String,
+    /// Its bytes' SHA-256.
+    pub digest: Digest,
+    /// How many bytes it has.
+    pub size: usize,
+    /// Shape, functions, imports.
+    #[serde(flatten)]
+    pub inspection: wardroom_host::Inspection,
+    /// What its header asks for, as it stands there; none: it has no header.
+    pub requests: Option<Vec<String>>,
+    /// JSON Schema of its header's params.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub params: Option<Value>,
+}
+
+impl Wardroom {
+    /// What a program is and asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError`] where it is no program that can be run here.
+    pub async fn inspect(&self, name: &ProgramName) -> Result<Inspected, ResolveError> {
+        let (program, _) = read_program(name)?;
+        let manifest = manifest(&program)?;
+        let inspection = self.host()?.inspect(&program).await?;
+        Ok(Inspected {
+            name: program.name.clone(),
+            digest: program.digest,
+            size: program.bytes.len(),
+            inspection,
+            requests: manifest.as_ref().map(Manifest::request_texts),
+            params: manifest.map(|manifest| manifest.params.schema()),
+        })
+    }
+}

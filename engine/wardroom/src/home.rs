@@ -1,0 +1,144 @@
+//! The data folder: where it is, that it is nobody else's, and what lies in it.
+//!
+//! ```text
+//!  wardroom.db   executions, grants, state
+//!  config.toml   operator settings
+//!  cache/        compiled code, rebuildable
+//!  run/          a lock and a socket for each running process
+//! ```
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use wardroom_core::blame::Blame;
+
+/// Permission bits that nobody but the owner may have.
+const OTHERS: u32 = 0o077;
+
+/// A data folder that has been looked at.
+#[derive(Debug, Clone)]
+pub struct Home(PathBuf);
+
+/// A data folder that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HomeError {
+    /// It cannot be made or read.
+    #[error("the data folder `{}` cannot be used: {source}", path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Others than its owner can get in.
+    #[error("the data folder `{}` is open to others (mode {mode:03o}): expected mode 700", path.display())]
+    Loose {
+        /// The folder.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// It is somebody else's.
+    #[error("the data folder `{}` belongs to another user", .0.display())]
+    Foreign(PathBuf),
+    /// It is no folder.
+    #[error("the data folder `{}` is no folder", .0.display())]
+    NotAFolder(PathBuf),
+}
+
+impl HomeError {
+    /// Who has to act.
+    #[must_use]
+    pub const fn blame(&self) -> Blame {
+        Blame::Operator
+    }
+}
+
+impl Home {
+    /// Opens a data folder, making it (0700) where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`HomeError`] where it cannot be made, or lies open to others.
+    pub fn open(path: &Path) -> Result<Self, HomeError> {
+        let failed = |source| HomeError::Io { path: path.to_owned(), source };
+        match fs::metadata(path) {
+            Ok(meta) => check(path, &meta)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        let home = Self(fs::canonicalize(path).map_err(failed)?);
+        for folder in [home.cache(), home.run()] {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|source| HomeError::Io { path: folder, source })?;
+        }
+        Ok(home)
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Compiled code.
+    #[must_use]
+    pub fn cache(&self) -> PathBuf {
+        self.0.join("cache")
+    }
+
+    /// Locks and sockets of running processes.
+    #[must_use]
+    pub fn run(&self) -> PathBuf {
+        self.0.join("run")
+    }
+
+    /// The operator's settings.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+}
+
+fn check(path: &Path, meta: &fs::Metadata) -> Result<(), HomeError> {
+    if !meta.is_dir() {
+        return Err(HomeError::NotAFolder(path.to_owned()));
+    }
+    if meta.uid() != rustix::process::geteuid().as_raw() {
+        return Err(HomeError::Foreign(path.to_owned()));
+    }
+    let mode = meta.mode() & 0o777;
+    if mode & OTHERS != 0 {
+        return Err(HomeError::Loose { path: path.to_owned(), mode });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_folder_is_made_for_its_owner_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("a/b");
+        let home = Home::open(&path).unwrap();
+        assert_eq!(fs::metadata(home.path()).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(home.cache()).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_folder_that_others_can_enter_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        assert!(matches!(Home::open(temp.path()), Err(HomeError::Loose { mode: 0o750, .. })));
+        let file = temp.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(matches!(Home::open(&file), Err(HomeError::NotAFolder(_))));
+    }
+}

@@ -1,0 +1,15 @@
+//! Wardroom: the use cases, and the doors in front of them.
+//!
+//! Owns what happens in which order; the mechanisms (sandbox, database) are
+//! crates of their own. Only `cli` prints, only `cli` names clap. Start
+//! reading at [`execution`].
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod config;
+pub mod execution;
+pub mod home;
+mod wardroom;
+
+pub use wardroom::{OpenError, Wardroom};

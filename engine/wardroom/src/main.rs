@@ -1,0 +1,14 @@
+//! The binary: a preparing child, or the command line.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == wardroom_host::CHILD_ARGUMENT) {
+        let job = arguments.next();
+        return wardroom_host::child(job.as_ref().and_then(|job| job.to_str())).into();
+    }
+    wardroom::cli::main()
+}

@@ -1,0 +1,3 @@
+// expect: "late"
+const text = await new Promise((resolve) => setTimeout(resolve, 5, "late"));
+return text;

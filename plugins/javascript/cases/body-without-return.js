@@ -1,0 +1,2 @@
+// expect: null
+console.log("nothing to return");

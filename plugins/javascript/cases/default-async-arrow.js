@@ -1,0 +1,3 @@
+// expect: 2
+const one = await Promise.resolve(1);
+export default async (params) => one + 1;

@@ -1,0 +1,4 @@
+// expect: [{},"object"]
+export default function main(given) {
+  return [given, typeof credentials];
+}

@@ -1,0 +1,5 @@
+// expect: "renamed"
+function run() {
+  return "renamed";
+}
+export { run as default };

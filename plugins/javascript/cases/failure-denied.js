@@ -1,0 +1,2 @@
+// expect-failure: denied no access to the board
+throw new Failure("denied", "no access to the board");

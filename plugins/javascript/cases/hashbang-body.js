@@ -1,0 +1,3 @@
+#!/usr/bin/env node
+// expect: 7
+return 7;

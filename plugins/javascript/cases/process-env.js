@@ -1,0 +1,2 @@
+// expect: ["object","undefined","undefined"]
+return [typeof process.env, typeof process.exit, typeof require];

@@ -1,0 +1,4 @@
+// expect: true
+progress(1, 10, "first");
+progress(2);
+return true;

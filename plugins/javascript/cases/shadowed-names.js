@@ -1,0 +1,4 @@
+// expect: ["own","own"]
+const params = "own";
+let fetch = "own";
+return [params, fetch];

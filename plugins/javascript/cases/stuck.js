@@ -1,0 +1,3 @@
+// expect-failure: failed the script waits for a promise that nothing will settle
+await new Promise(() => {});
+return 1;

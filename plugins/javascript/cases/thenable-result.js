@@ -1,0 +1,2 @@
+// expect: "then"
+export default () => ({ then: (resolve) => resolve("then") });

@@ -1,0 +1,2 @@
+// expect-failure: failed AbortError: stopped
+throw new DOMException("stopped", "AbortError");

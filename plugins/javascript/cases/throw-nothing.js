@@ -1,0 +1,2 @@
+// expect-failure: failed undefined
+throw undefined;

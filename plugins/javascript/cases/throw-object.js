@@ -1,0 +1,2 @@
+// expect-failure: failed { code: 7 }
+throw { code: 7 };

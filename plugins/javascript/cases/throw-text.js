@@ -1,0 +1,2 @@
+// expect-failure: failed just text
+throw "just text";

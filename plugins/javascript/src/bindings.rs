@@ -1,0 +1,11 @@
+//! The contract as Rust types, generated from `wit/`.
+#![allow(clippy::undocumented_unsafe_blocks, clippy::too_many_lines, unreachable_pub, reason = "generated code")]
+
+wit_bindgen::generate!({
+    path: ["../../wit", "wit"],
+    world: "wardroom:interpreter/interpreter",
+    generate_all,
+});
+
+use crate::Interpreter;
+export!(Interpreter with_types_in self);
