@@ -148,8 +148,22 @@ pub enum Output {
     Json(serde_json::Value),
     /// Standard output that is text but no JSON.
     Text(String),
-    /// Standard output that is no UTF-8.
-    Bytes(Vec<u8>),
+    /// Standard output that is no UTF-8; base64 in JSON.
+    Bytes(#[serde(with = "as_base64")] Vec<u8>),
+}
+
+mod as_base64 {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
 }
 
 /// What a run cost and touched.

@@ -74,9 +74,11 @@ impl DatabaseFile {
     pub(crate) fn writer(&self) -> Result<Connection, DbError> {
         let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.set_db_config(Setting::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+        // Savepoints of large writes would else spill into the system's folder
+        // for temporary files, outside of our own.
         connection.execute_batch(match self.config.durability {
-            Durability::Process => "PRAGMA secure_delete = ON; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY",
-            Durability::Machine => "PRAGMA secure_delete = ON; PRAGMA synchronous = FULL",
+            Durability::Process => "PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA synchronous = NORMAL",
+            Durability::Machine => "PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA synchronous = FULL",
         })?;
         Ok(connection)
     }
@@ -227,12 +229,12 @@ mod tests {
             let home = Home::new();
             let database = Database::open(home.0.path(), DbConfig { durability }).unwrap();
             let settings = database.write(|connection| {
-                ["synchronous", "secure_delete", "foreign_keys", "trusted_schema"]
+                ["synchronous", "secure_delete", "foreign_keys", "trusted_schema", "temp_store"]
                     .into_iter()
                     .map(|name| Ok(connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0))?))
                     .collect::<Result<Vec<_>, DbError>>()
             });
-            assert_eq!(settings.await.unwrap(), [synchronous, 1, 1, 0]);
+            assert_eq!(settings.await.unwrap(), [synchronous, 1, 1, 0, 2]);
         }
     }
 

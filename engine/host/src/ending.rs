@@ -22,13 +22,23 @@ pub(crate) struct Facts<'a> {
 /// Whose fault it was, and in which words.
 pub(crate) fn explain(error: &wasmtime::Error, facts: &Facts<'_>) -> Failure {
     if let Some(Ended(failure)) = error.downcast_ref::<Ended>() {
-        return cut(failure.clone());
+        return cut(out_of_memory(failure.clone(), facts));
     }
     if let Some(fault) = error.downcast_ref::<HostFault>() {
         return Failure::new(FailureKind::Host, fault.to_string());
     }
     let failure = limit(error, facts).unwrap_or_else(|| trap(error, facts));
     cut(Failure { stack: stack(error, facts), ..failure })
+}
+
+/// A script that ran out of memory throws, as any script can throw those words;
+/// it was the limit only if the ledger refused something.
+fn out_of_memory(failure: Failure, facts: &Facts<'_>) -> Failure {
+    if !(facts.script && facts.memory_refused && failure.message.ends_with("out of memory")) {
+        return failure;
+    }
+    let message = format!("the memory limit of {} was reached ({})", SizeText(facts.limits.memory), failure.message);
+    Failure { kind: FailureKind::Limit, message, ..failure }
 }
 
 /// A ceiling that was hit.

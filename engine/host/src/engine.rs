@@ -37,6 +37,10 @@ const INSTANCE_BYTES: usize = 10 << 20;
 const MEMORY_KEPT: usize = 2 << 20;
 const TABLES_KEPT: usize = 512 << 10;
 
+/// Bytes of stack for a guest's own frames, and for host calls above them.
+const WASM_STACK: usize = 2 << 20;
+const HOST_STACK: usize = 1 << 20;
+
 /// Which meter ends a run that does not end by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EngineKind {
@@ -69,6 +73,9 @@ pub(crate) fn base_config(kind: EngineKind) -> Config {
         EngineKind::Epoch => config.epoch_interruption(true),
         EngineKind::Fuel => config.consume_fuel(true),
     };
+    // Deep recursion is usual in scripts; QuickJS's own check ends them before
+    // this does. The fiber's stack has room for host calls above it.
+    config.max_wasm_stack(WASM_STACK).async_stack_size(WASM_STACK + HOST_STACK);
     // What one run left on its stack must not be there for the next.
     config.async_stack_zeroing(true);
     config

@@ -80,11 +80,6 @@ impl Notes {
         let kept = self.kept();
         NotesSummary { log_truncated: kept.log_truncated, hosts: kept.hosts.clone(), refusals: kept.refusals.clone(), fault: kept.fault.clone() }
     }
-
-    /// The witness could not do its part; the run ends with the host to blame.
-    pub(crate) fn fault(&self) -> Option<HostFault> {
-        self.kept().fault.clone()
-    }
 }
 
 /// What is kept of a run's notes.
@@ -92,6 +87,7 @@ pub(crate) struct NotesSummary {
     pub(crate) log_truncated: bool,
     pub(crate) hosts: Vec<String>,
     pub(crate) refusals: Vec<Refusal>,
+    /// The witness could not do its part; the run ends with the host to blame.
     pub(crate) fault: Option<HostFault>,
 }
 

@@ -47,8 +47,8 @@ impl Guest for Interpreter {
 
 /// How much of the stack in linear memory scripts may use before QuickJS throws
 /// a RangeError. Frames on the engine's own stack, which no guest can measure,
-/// grow along with it; the figure leaves that one room within its 512 KiB.
-const MAX_STACK_BYTES: usize = 160 * 1024;
+/// grow along with it; the figure leaves that one room within its 2 MiB.
+const MAX_STACK_BYTES: usize = 500 * 1024;
 
 fn start(source: &Source) -> Result<(Runtime, Context)> {
     let runtime = Runtime::new()?;

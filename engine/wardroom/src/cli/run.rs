@@ -154,7 +154,7 @@ impl RunArguments {
     async fn run(&self, wardroom: &Wardroom, plan: Plan) -> Result<ExitCode, CommandError> {
         let terminal = Arc::new(Terminal::default());
         let id = plan.resolved().id;
-        let undeclared = plan.resolved().requests == Requests::Undeclared;
+        let advice = Advice { declared: plan.resolved().requests != Requests::Undeclared, missing: plan.missing().clone() };
         let ended = wardroom.execute(plan, terminal.clone() as Arc<dyn Live>, Box::pin(stop_signal())).await;
         terminal.finish();
         let (outcome, unrecorded) = match ended {
@@ -163,14 +163,14 @@ impl RunArguments {
             Err(ExecuteError::Record(error)) => ((*error.outcome).clone(), Some(ExecuteError::Record(error))),
             Err(error) => return Err(error.into()),
         };
-        let code = self.show_outcome(wardroom, id, &outcome, undeclared).await?;
+        let code = self.show_outcome(wardroom, id, &outcome, &advice).await?;
         match unrecorded {
             Some(error) => Err(error.into()),
             None => Ok(code),
         }
     }
 
-    async fn show_outcome(&self, wardroom: &Wardroom, id: ExecutionId, outcome: &Outcome, undeclared: bool) -> Result<ExitCode, CommandError> {
+    async fn show_outcome(&self, wardroom: &Wardroom, id: ExecutionId, outcome: &Outcome, advice: &Advice) -> Result<ExitCode, CommandError> {
         let shown = outcome.ending.as_ref().ok().or(outcome.partial_output.as_ref());
         if let (Some(output), Some(path)) = (shown, &self.output) {
             write_file(path, &show::output_bytes(output))?;
@@ -185,14 +185,14 @@ impl RunArguments {
         }
         match &outcome.ending {
             Ok(_) => Ok(ExitCode::SUCCESS),
-            Err(failure) => Ok(self.show_failure(id, failure, &outcome.usage.refusals, undeclared)),
+            Err(failure) => Ok(self.show_failure(id, failure, &outcome.usage.refusals, advice)),
         }
     }
 
     /// What happened, where, and how to go on.
-    fn show_failure(&self, id: ExecutionId, failure: &Failure, refusals: &[Refusal], undeclared: bool) -> ExitCode {
+    fn show_failure(&self, id: ExecutionId, failure: &Failure, refusals: &[Refusal], advice: &Advice) -> ExitCode {
         if failure.kind == FailureKind::Exit {
-            refusals.iter().for_each(|refusal| hint_for(refusal, undeclared));
+            advice.give(refusals);
             return ExitCode::from(failure.exit_code.unwrap_or(1));
         }
         anstream::eprintln!("{ERROR}{}{ERROR:#}: {}", failure.status(), for_terminal(&failure.message));
@@ -202,7 +202,7 @@ impl RunArguments {
         if let Some(stack) = &failure.stack {
             anstream::eprintln!("{DIM}{}{DIM:#}", for_terminal(stack));
         }
-        refusals.iter().for_each(|refusal| hint_for(refusal, undeclared));
+        advice.give(refusals);
         match failure.kind {
             FailureKind::Deadline => show_hint("`--timeout=DURATION` gives it longer, up to 30m."),
             FailureKind::Limit if failure.message.contains("memory") => show_hint("`--memory=SIZE` gives it more, up to 4GiB."),
@@ -296,17 +296,45 @@ impl<'a> PlanView<'a> {
     }
 }
 
-/// The exact flag that would allow what was refused, and the header's line.
-fn hint_for(refusal: &Refusal, undeclared: bool) {
-    let Some(scope) = &refusal.scope else { return };
-    // The fence stands at the root, so an absolute path comes without its
-    // first slash; what is there tells which was meant.
-    let files = matches!(refusal.capability, Capability::Read | Capability::Write);
-    let absolute = PathBuf::from(format!("/{scope}"));
-    let scope = if files && !Path::new(scope).exists() && absolute.exists() { absolute.display().to_string() } else { scope.clone() };
-    let flag = format!("{}={scope}", refusal.capability.flag());
-    let header = if undeclared { "" } else { " (the program's header has to ask for it too)" };
-    show_hint(&format!("Allow it with `{flag}`{header}."));
+/// What to say about what was refused.
+struct Advice {
+    /// The program has a header.
+    declared: bool,
+    /// What that header asks for and was not granted.
+    missing: Vec<Scope>,
+}
+
+impl Advice {
+    /// The exact flags that would allow what was refused, each once.
+    fn give(&self, refusals: &[Refusal]) {
+        let mut given: Vec<String> = Vec::new();
+        for refusal in refusals {
+            let Some(text) = self.of(refusal) else { continue };
+            if !given.contains(&text) {
+                show_hint(&text);
+                given.push(text);
+            }
+        }
+    }
+
+    fn of(&self, refusal: &Refusal) -> Option<String> {
+        let scope = refusal.scope.as_ref()?;
+        let asked: Vec<String> = self.missing.iter().filter(|scope| scope.capability() == refusal.capability).map(Scope::flag).collect();
+        if !asked.is_empty() {
+            return Some(format!("Allow what the program asks for with `{}`.", asked.join(" ")));
+        }
+        let flag = format!("{}={}", refusal.capability.flag(), existing(refusal.capability, scope));
+        let header = if self.declared { "; the program's header has to ask for it too" } else { "" };
+        Some(format!("Allow it with `{flag}`{header}."))
+    }
+}
+
+/// The fence stands at the root, so an absolute path comes without its first
+/// slash; what is there tells which was meant.
+fn existing(capability: Capability, scope: &str) -> String {
+    let files = matches!(capability, Capability::Read | Capability::Write);
+    let absolute = format!("/{scope}");
+    if files && !Path::new(scope).exists() && Path::new(&absolute).exists() { absolute } else { scope.to_owned() }
 }
 
 /// The operator's signal to stop; a second one ends the process at once.
