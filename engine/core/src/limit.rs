@@ -184,9 +184,7 @@ impl FromStr for DurationText {
     type Err = LimitError;
 
     fn from_str(text: &str) -> Result<Self, LimitError> {
-        scaled(text, &DURATION_UNITS)
-            .map(|ms| Self(Duration::from_millis(ms)))
-            .ok_or_else(|| LimitError::DurationText(text.to_owned()))
+        scaled(text, &DURATION_UNITS).map(|ms| Self(Duration::from_millis(ms))).ok_or_else(|| LimitError::DurationText(text.to_owned()))
     }
 }
 
@@ -298,7 +296,8 @@ mod tests {
     #[test]
     fn limits_out_of_range_are_refused() {
         let with = |timeout: u64, memory: u64, fuel: Option<u64>| {
-            NamedLimits { timeout: Some(DurationText(Duration::from_millis(timeout))), memory: Some(SizeText(memory)), fuel }.over(&Limits::default())
+            NamedLimits { timeout: Some(DurationText(Duration::from_millis(timeout))), memory: Some(SizeText(memory)), fuel }
+                .over(&Limits::default())
         };
         assert!(with(1, 64 * KIB, Some(1)).is_ok());
         assert!(matches!(with(0, MIB, None), Err(LimitError::Deadline(_))));

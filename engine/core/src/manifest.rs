@@ -8,11 +8,11 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::capability::Scope;
 use crate::capability::env::EnvName;
 use crate::capability::files::FolderScope;
 use crate::capability::net::{HttpScope, NetScope, ScopeError};
-use crate::capability::Scope;
-use crate::limit::{NamedLimits, SizeText, MAX_STATE_BYTES};
+use crate::limit::{MAX_STATE_BYTES, NamedLimits, SizeText};
 use crate::param::{ParamError, ParamSpecs};
 
 /// What a program says of itself.
@@ -161,10 +161,7 @@ impl Manifest {
     pub fn parse(text: &str, first_line: usize) -> Result<Self, ManifestError> {
         let manifest: Self = toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
-            ManifestError::Toml {
-                line: first_line + before.matches('\n').count(),
-                message: error.message().replace('\n', ", "),
-            }
+            ManifestError::Toml { line: first_line + before.matches('\n').count(), message: error.message().replace('\n', ", ") }
         })?;
         manifest.check()?;
         Ok(manifest)
@@ -220,9 +217,7 @@ impl Manifest {
         let folders = |wishes: &[Wish<String>], kind: fn(FolderScope) -> Scope| {
             let found = wishes.iter().map(|wish| match wish {
                 Wish::Concrete(path) => folder(path).map(|found| Some(kind(found))).map_err(RequestError::Folder),
-                Wish::Param(name) => text_of(name, params)?
-                    .map(|path| folder(path).map(kind).map_err(RequestError::Folder))
-                    .transpose(),
+                Wish::Param(name) => text_of(name, params)?.map(|path| folder(path).map(kind).map_err(RequestError::Folder)).transpose(),
             });
             found.collect::<Vec<_>>()
         };
@@ -234,10 +229,7 @@ impl Manifest {
 }
 
 /// A param that was not given asks for nothing.
-fn text_of<'a, E: std::error::Error + 'static>(
-    name: &str,
-    params: &'a Map<String, Value>,
-) -> Result<Option<&'a str>, RequestError<E>> {
+fn text_of<'a, E: std::error::Error + 'static>(name: &str, params: &'a Map<String, Value>) -> Result<Option<&'a str>, RequestError<E>> {
     match params.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -245,10 +237,7 @@ fn text_of<'a, E: std::error::Error + 'static>(
     }
 }
 
-fn net_from_param<E: std::error::Error + 'static>(
-    name: &str,
-    params: &Map<String, Value>,
-) -> Result<Option<Scope>, RequestError<E>> {
+fn net_from_param<E: std::error::Error + 'static>(name: &str, params: &Map<String, Value>) -> Result<Option<Scope>, RequestError<E>> {
     let Some(text) = text_of(name, params)? else { return Ok(None) };
     let scope = HttpScope::from_param(text).map_err(|source| RequestError::Address { name: name.to_owned(), source })?;
     Ok(Some(Scope::Net(NetScope::Http(scope))))
@@ -350,7 +339,8 @@ mod tests {
 
     #[test]
     fn a_param_fills_an_address_or_a_folder_never_a_pattern() {
-        let manifest = Manifest::parse("net = ['{params.u}']\nread = ['{params.d}']\n[params.u]\ntype='json'\n[params.d]\ntype='json'", 1).unwrap();
+        let manifest =
+            Manifest::parse("net = ['{params.u}']\nread = ['{params.d}']\n[params.u]\ntype='json'\n[params.d]\ntype='json'", 1).unwrap();
         let of = |params: Value| manifest.requests(params.as_object().unwrap(), folder);
         assert!(of(json!({})).unwrap().is_empty());
         assert!(matches!(of(json!({"u": 1})), Err(RequestError::NoText(_))));

@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 
 use crate::capability::{Access, Grants, Missing, Requests, Surplus};
 use crate::execution::Trigger;
+use crate::failure::Outcome;
 use crate::id::ExecutionId;
 use crate::limit::Limits;
 use crate::program::{Entry, Program};
 use crate::witness::{BoxFuture, StateSource, Witness};
-use crate::failure::Outcome;
 
 /// What an execution is given to work on.
 #[derive(Debug, Clone, Default)]

@@ -156,9 +156,7 @@ impl From<rusqlite::Error> for DbError {
             Some(ErrorCode::DiskFull) => Self::Full(error),
             Some(ErrorCode::SystemIoFailure) => Self::Disk(error),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(error),
-            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                Self::Inaccessible(error)
-            }
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::Inaccessible(error),
             _ => Self::Sqlite(error),
         }
     }

@@ -20,8 +20,7 @@ use wardroom_core::limit::Limits;
 use wardroom_core::log::LogLine;
 
 use crate::column::{
-    count, from_json, integer, json, optional_count, optional_json, optional_time, optional_word, parsed, plain, time,
-    word,
+    count, from_json, integer, json, optional_count, optional_json, optional_time, optional_word, parsed, plain, time, word,
 };
 use crate::status::before;
 use crate::writer::Answer;
@@ -318,12 +317,7 @@ struct Moved {
     subject: String,
 }
 
-fn change_status(
-    connection: &Connection,
-    id: ExecutionId,
-    attempt: u32,
-    standing: &Standing,
-) -> Result<Moved, DbError> {
+fn change_status(connection: &Connection, id: ExecutionId, attempt: u32, standing: &Standing) -> Result<Moved, DbError> {
     let id_text = id.to_string();
     let [from, or_from] = sources(standing.status);
     let status: [&dyn ToSql; 1] = [&standing.status.name()];
@@ -353,9 +347,7 @@ fn insert(connection: &Connection, started: &Started, standing: &Standing) -> Re
     match connection.prepare_cached(INSERT)?.insert(params) {
         Ok(serial) => Ok(serial),
         // The row holds no other unique key.
-        Err(error) if is_unique_violation(&error) => {
-            Err(DbError::DuplicateExecution { id: started.id, attempt: started.attempt })
-        }
+        Err(error) if is_unique_violation(&error) => Err(DbError::DuplicateExecution { id: started.id, attempt: started.attempt }),
         Err(error) => Err(error.into()),
     }
 }
@@ -628,12 +620,8 @@ mod tests {
     async fn a_record_says_everything_and_is_the_same_in_one_step_or_two() {
         let home = Home::new();
         let database = home.open();
-        let refusal = Refusal {
-            capability: Capability::Read,
-            wanted: "/etc".to_owned(),
-            reason: "no grant covers it".to_owned(),
-            scope: None,
-        };
+        let refusal =
+            Refusal { capability: Capability::Read, wanted: "/etc".to_owned(), reason: "no grant covers it".to_owned(), scope: None };
         let mut outcome = succeeded();
         outcome.usage.refusals = vec![refusal];
         outcome.usage.fuel = Some(u64::MAX);
@@ -750,9 +738,7 @@ mod tests {
             WHERE id = ?2";
         let row = start("s");
         database.start(&row).await.unwrap();
-        let force = move |connection: &Connection| {
-            Ok(connection.execute(FORCE, (status.name(), row.id.to_string()))?)
-        };
+        let force = move |connection: &Connection| Ok(connection.execute(FORCE, (status.name(), row.id.to_string()))?);
         assert_eq!(database.write(force).await.unwrap(), 1);
         row.id
     }

@@ -217,9 +217,7 @@ mod tests {
         for file in files {
             assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600, "{file:?}");
         }
-        let mode = |connection: &Connection| {
-            Ok(connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0))?)
-        };
+        let mode = |connection: &Connection| Ok(connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0))?);
         assert_eq!(database.read(mode).unwrap(), "wal");
     }
 

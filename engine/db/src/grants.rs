@@ -64,9 +64,7 @@ impl Database {
         let (subject, digest) = (subject.to_owned(), digest.to_string());
         self.write(move |connection| {
             let mut statement = connection.prepare_cached(ADD)?;
-            let mut add = |grant: &NewGrant| {
-                statement.execute(params![subject, digest, grant.capability.name(), grant.scope, now.ms()])
-            };
+            let mut add = |grant: &NewGrant| statement.execute(params![subject, digest, grant.capability.name(), grant.scope, now.ms()]);
             let added: Result<usize, rusqlite::Error> = grants.iter().map(&mut add).sum();
             Ok(added?)
         })

@@ -35,16 +35,7 @@ pub struct Filter {
 impl Default for Filter {
     /// The newest 50.
     fn default() -> Self {
-        Self {
-            status: None,
-            subject: None,
-            program: None,
-            since: None,
-            until: None,
-            text: None,
-            limit: 50,
-            offset: 0,
-        }
+        Self { status: None, subject: None, program: None, since: None, until: None, text: None, limit: 50, offset: 0 }
     }
 }
 
@@ -79,11 +70,7 @@ fn programs(connection: &Connection, part: &str) -> Result<Vec<String>, DbError>
 
 /// One program is one range of its index. Of several, each gives as many as the
 /// whole window may need, and the newest of all are taken.
-fn list_programs(
-    connection: &Connection,
-    filter: &Filter,
-    programs: &[String],
-) -> Result<Vec<ExecutionSummary>, DbError> {
+fn list_programs(connection: &Connection, filter: &Filter, programs: &[String]) -> Result<Vec<ExecutionSummary>, DbError> {
     if let [program] = programs {
         return Lane::of_program(filter, program).list(connection);
     }
@@ -181,9 +168,7 @@ impl<'a> Lane<'a> {
     /// When and where, without a look into the table.
     fn places(&self, connection: &Connection) -> Result<Vec<(i64, i64)>, DbError> {
         let mut statement = connection.prepare_cached(&self.sql("created_ms, serial"))?;
-        let places = statement.query_and_then(&*self.params(), |row| {
-            Ok((plain(row, "created_ms")?, plain(row, "serial")?))
-        })?;
+        let places = statement.query_and_then(&*self.params(), |row| Ok((plain(row, "created_ms")?, plain(row, "serial")?)))?;
         places.collect()
     }
 }
@@ -290,9 +275,9 @@ mod tests {
         let database = home.open();
         let status = [None, Some(Status::Failed)];
         let time = [None, Some(Timestamp::from_ms(1))];
-        let filters = status.into_iter().flat_map(|status| {
-            time.into_iter().map(move |at| Filter { status, since: at, until: at, ..Filter::default() })
-        });
+        let filters = status
+            .into_iter()
+            .flat_map(|status| time.into_iter().map(move |at| Filter { status, since: at, until: at, ..Filter::default() }));
         for filter in filters {
             let lanes = [Lane::of_all(&filter), Lane::of_subject(&filter, "s"), Lane::of_program(&filter, "p")];
             for (place, lane) in lanes.iter().enumerate() {

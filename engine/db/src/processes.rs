@@ -74,9 +74,7 @@ async fn a_killed_process_loses_nothing_it_acknowledged_and_tears_nothing() {
         assert_eq!(row.status, Status::Success);
         assert_eq!(database.lines(row.id, 1, 0, 100).unwrap().len(), LINES);
     }
-    let check = database.read(|connection| {
-        Ok(connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0))?)
-    });
+    let check = database.read(|connection| Ok(connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0))?));
     assert_eq!(check.unwrap(), "ok");
 }
 

@@ -62,9 +62,8 @@ fn outlived(connection: &Connection, now: Timestamp, retention: Retention) -> Re
         ORDER BY created_ms";
     let oldest = now.ms().saturating_sub(i64::from(retention.max_age_days) * MS_PER_DAY);
     let mut statement = connection.prepare_cached(OUTLIVED)?;
-    let keys = statement.query_and_then(params![oldest, integer(retention.per_task)], |row| {
-        Ok((plain(row, "id")?, plain(row, "attempt")?))
-    })?;
+    let keys =
+        statement.query_and_then(params![oldest, integer(retention.per_task)], |row| Ok((plain(row, "id")?, plain(row, "attempt")?)))?;
     keys.collect()
 }
 
@@ -112,9 +111,7 @@ mod tests {
         let retention = Retention { max_age_days: 90, per_task: 200 };
         assert_eq!(database.prune(Timestamp::from_ms(100 * DAY), retention).await.unwrap(), 2);
         assert_eq!(days(&database), [(None, 11), (None, 10)]);
-        let lines = |connection: &Connection| {
-            Ok(connection.query_row("SELECT COUNT(*) FROM log_lines", [], |row| row.get::<_, i64>(0))?)
-        };
+        let lines = |connection: &Connection| Ok(connection.query_row("SELECT COUNT(*) FROM log_lines", [], |row| row.get::<_, i64>(0))?);
         assert_eq!(database.read(lines).unwrap(), 2);
         assert_eq!(database.prune(Timestamp::from_ms(100 * DAY), retention).await.unwrap(), 0);
     }

@@ -39,11 +39,7 @@ impl Database {
 }
 
 /// Keeps what a run changed; `None` deletes.
-pub(crate) fn apply(
-    connection: &Connection,
-    subject: &str,
-    changes: &[(String, Option<String>)],
-) -> Result<(), DbError> {
+pub(crate) fn apply(connection: &Connection, subject: &str, changes: &[(String, Option<String>)]) -> Result<(), DbError> {
     const PUT: &str = "
         INSERT INTO state (subject, key, value)
         VALUES (?, ?, ?)

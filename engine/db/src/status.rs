@@ -9,9 +9,7 @@ pub(crate) const fn before(status: Status) -> &'static [Status] {
         Status::Queued => &[],
         Status::Running | Status::Skipped => &[Status::Queued],
         Status::Cancelled => &[Status::Queued, Status::Running],
-        Status::AwaitingApproval | Status::Success | Status::Failed | Status::Timeout | Status::Interrupted => {
-            &[Status::Running]
-        }
+        Status::AwaitingApproval | Status::Success | Status::Failed | Status::Timeout | Status::Interrupted => &[Status::Running],
     }
 }
 

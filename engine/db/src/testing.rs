@@ -16,8 +16,7 @@ use crate::{Database, DbConfig, Ending, StartRow};
 
 static ACCESS: LazyLock<Access> = LazyLock::new(Access::default);
 static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
-static PARAMS: LazyLock<Map<String, serde_json::Value>> =
-    LazyLock::new(|| Map::from_iter([("city".to_owned(), json!("Århus"))]));
+static PARAMS: LazyLock<Map<String, serde_json::Value>> = LazyLock::new(|| Map::from_iter([("city".to_owned(), json!("Århus"))]));
 
 /// A home folder that goes with the test.
 pub(crate) struct Home(pub(crate) TempDir);

@@ -294,8 +294,7 @@ mod tests {
         let held = held();
         let ceiling = held.writer.write(|connection: &Connection| {
             let pages: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
-            let most: u32 =
-                connection.query_row(&format!("PRAGMA max_page_count = {}", pages + 4), [], |row| row.get(0))?;
+            let most: u32 = connection.query_row(&format!("PRAGMA max_page_count = {}", pages + 4), [], |row| row.get(0))?;
             Ok((pages, most))
         });
         let small = held.writer.write(put("small", 1));

@@ -91,8 +91,7 @@ async fn function(store: &mut Store<RunState>, loaded: &Loaded, plan: &Resolved,
     let refused = |error: HostError| ended(error.into_failure());
     let invalid = |error: value::ValueError| ended(Failure::new(FailureKind::Invalid, error.to_string()));
     let export = inspect::function(&loaded.component, &loaded.sandbox.engine, name).map_err(refused)?;
-    value::supported(&export.ty)
-        .map_err(|why| refused(HostError::Unsupported { function: name.to_owned(), reason: why.to_string() }))?;
+    value::supported(&export.ty).map_err(|why| refused(HostError::Unsupported { function: name.to_owned(), reason: why.to_string() }))?;
     let arguments = value::arguments(&Value::Object(plan.input.params.clone()), &export.ty).map_err(invalid)?;
     let instance = loaded.pre.instantiate_async(&mut *store).await?;
     let interface = match &export.interface {
@@ -117,9 +116,9 @@ async fn function(store: &mut Store<RunState>, loaded: &Loaded, plan: &Resolved,
 
 /// A guest's result text; what is no JSON is the guest's fault.
 fn json(text: &str) -> Called {
-    serde_json::from_str(text).map(Output::Json).map_err(|error| {
-        ended(Failure::new(FailureKind::Failed, format!("the program's result is no JSON: {error}")))
-    })
+    serde_json::from_str(text)
+        .map(Output::Json)
+        .map_err(|error| ended(Failure::new(FailureKind::Failed, format!("the program's result is no JSON: {error}"))))
 }
 
 /// Standard output: JSON where it parses as such, else text, else bytes.

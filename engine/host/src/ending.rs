@@ -67,13 +67,9 @@ fn limit(error: &wasmtime::Error, facts: &Facts<'_>) -> Option<Failure> {
 fn trap(error: &wasmtime::Error, facts: &Facts<'_>) -> Failure {
     match error.downcast_ref::<Trap>() {
         // QuickJS has no stack check of its own in WebAssembly.
-        Some(Trap::StackOverflow) if facts.script => {
-            Failure::new(FailureKind::Failed, "RangeError: Maximum call stack size exceeded")
-        }
+        Some(Trap::StackOverflow) if facts.script => Failure::new(FailureKind::Failed, "RangeError: Maximum call stack size exceeded"),
         Some(Trap::StackOverflow) => Failure::new(FailureKind::Trap, "the program's call stack is exhausted"),
-        Some(Trap::UnreachableCodeReached) => {
-            Failure::new(FailureKind::Trap, "the program gave up (a panic or an abort)")
-        }
+        Some(Trap::UnreachableCodeReached) => Failure::new(FailureKind::Trap, "the program gave up (a panic or an abort)"),
         Some(trap) => Failure::new(FailureKind::Trap, format!("the program trapped: {trap}")),
         None => Failure::new(FailureKind::Trap, format!("the program cannot go on: {}", root(error))),
     }
@@ -108,10 +104,7 @@ pub(crate) fn cap(output: Output, max: u64) -> Result<Output, Failure> {
     if bytes <= max {
         return Ok(output);
     }
-    Err(Failure::new(
-        FailureKind::Limit,
-        format!("the result has {bytes} bytes, more than the {} that are kept", SizeText(max)),
-    ))
+    Err(Failure::new(FailureKind::Limit, format!("the result has {bytes} bytes, more than the {} that are kept", SizeText(max))))
 }
 
 fn json_bytes(value: &serde_json::Value) -> u64 {

@@ -83,9 +83,7 @@ impl HostError {
             Blame::Guest => FailureKind::Program,
         };
         let position = match &self {
-            Self::Script { position: Some((line, column)), .. } => {
-                Some(wardroom_core::failure::Position { line: *line, column: *column })
-            }
+            Self::Script { position: Some((line, column)), .. } => Some(wardroom_core::failure::Position { line: *line, column: *column }),
             _ => None,
         };
         Failure { position, ..Failure::new(kind, self.to_string()) }

@@ -62,14 +62,7 @@ type Key = (Digest, EngineKind);
 
 impl Loader {
     pub(crate) fn new(cache: Cache, preparer: Preparer, notice: Arc<dyn Notice>) -> Self {
-        Self {
-            engines: Engines::default(),
-            cache,
-            preparer,
-            notice,
-            loaded: Mutex::default(),
-            preparing: tokio::sync::Mutex::default(),
-        }
+        Self { engines: Engines::default(), cache, preparer, notice, loaded: Mutex::default(), preparing: tokio::sync::Mutex::default() }
     }
 
     /// A component or core module, ready to be instantiated.
@@ -116,7 +109,8 @@ impl Loader {
             None => self.prepare(&sandbox, &slot, source).await?,
         };
         crate::inspect::check_imports(&component, &sandbox.engine)?;
-        let pre = sandbox.linker.instantiate_pre(&component).map_err(|error| HostError::Invalid(format!("it cannot be linked: {error:#}")))?;
+        let pre =
+            sandbox.linker.instantiate_pre(&component).map_err(|error| HostError::Invalid(format!("it cannot be linked: {error:#}")))?;
         let loaded = Arc::new(Loaded { sandbox, component, pre });
         self.remember(key, loaded.clone());
         Ok(loaded)

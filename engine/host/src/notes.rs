@@ -50,11 +50,8 @@ impl Notes {
         }
         let cost = (text.len() as u64).saturating_add(LINE_OVERHEAD);
         let fits = cost <= kept.log_left;
-        let text = if fits {
-            text
-        } else {
-            truncated(text, usize::try_from(kept.log_left.saturating_sub(LINE_OVERHEAD)).unwrap_or(usize::MAX))
-        };
+        let text =
+            if fits { text } else { truncated(text, usize::try_from(kept.log_left.saturating_sub(LINE_OVERHEAD)).unwrap_or(usize::MAX)) };
         kept.log_left = kept.log_left.saturating_sub(cost);
         kept.log_truncated = !fits;
         drop(kept);
@@ -78,7 +75,12 @@ impl Notes {
     /// What is kept, at the end.
     pub(crate) fn summary(&self) -> NotesSummary {
         let kept = self.kept();
-        NotesSummary { log_truncated: kept.log_truncated, hosts: kept.hosts.clone(), refusals: kept.refusals.clone(), fault: kept.fault.clone() }
+        NotesSummary {
+            log_truncated: kept.log_truncated,
+            hosts: kept.hosts.clone(),
+            refusals: kept.refusals.clone(),
+            fault: kept.fault.clone(),
+        }
     }
 }
 

@@ -17,9 +17,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use swc_common::SourceMap;
 use swc_common::errors::{HANDLER, Handler};
 use swc_common::sync::Lrc;
-use swc_common::SourceMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wardroom_core::limit::{MAX_COMPILE_CPU_SECONDS, MAX_COMPILE_MEMORY};
 use wardroom_core::program::Format;
@@ -100,14 +100,12 @@ impl Preparer {
         let (answer, status) = answer?;
         match (status.code(), answer.split_first()) {
             (Some(0), Some((0, payload))) => Ok(payload.to_vec()),
-            (Some(0), Some((1, error))) => Err(serde_json::from_slice(error)
-                .unwrap_or_else(|_| HostError::Host("the preparing process answered nonsense".to_owned()))),
+            (Some(0), Some((1, error))) => {
+                Err(serde_json::from_slice(error).unwrap_or_else(|_| HostError::Host("the preparing process answered nonsense".to_owned())))
+            }
             // Killed by its limits: by SIGXCPU or SIGKILL for time, by an
             // abort where memory ran out.
-            _ => Err(limit(&format!(
-                "{MAX_COMPILE_CPU_SECONDS} s of processor time or {} MiB of memory",
-                MAX_COMPILE_MEMORY >> 20
-            ))),
+            _ => Err(limit(&format!("{MAX_COMPILE_CPU_SECONDS} s of processor time or {} MiB of memory", MAX_COMPILE_MEMORY >> 20))),
         }
     }
 
@@ -240,9 +238,9 @@ fn strip_module(source: String) -> Result<String, HostError> {
         ..swc_ts_fast_strip::Options::default()
     };
     let stripped = HANDLER.set(&handler, || swc_ts_fast_strip::operate(&map, &handler, source, options));
-    stripped.map(|output| output.code).map_err(|error| {
-        told.first().unwrap_or_else(|| HostError::Script { message: error.to_string(), position: None })
-    })
+    stripped
+        .map(|output| output.code)
+        .map_err(|error| told.first().unwrap_or_else(|| HostError::Script { message: error.to_string(), position: None }))
 }
 
 /// What the parser complains of, first complaint first.
@@ -273,4 +271,3 @@ impl swc_common::errors::Emitter for TellTale {
         }
     }
 }
-

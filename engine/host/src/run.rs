@@ -190,12 +190,7 @@ impl Runner for Host {
 }
 
 fn broken(why: &str) -> Outcome {
-    Outcome {
-        ending: Err(Failure::new(FailureKind::Host, why)),
-        partial_output: None,
-        usage: Usage::default(),
-        state_changes: Vec::new(),
-    }
+    Outcome { ending: Err(Failure::new(FailureKind::Host, why)), partial_output: None, usage: Usage::default(), state_changes: Vec::new() }
 }
 
 pub(crate) const fn engine_kind(fuel: bool) -> EngineKind {
@@ -252,14 +247,20 @@ impl Run<'_> {
         let (wasi, folders) = self.wasi()?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
-        let http_limits = HttpLimits {
-            max_requests: limits.http_requests,
-            max_request_body: limits.http_body,
-            max_response_body: limits.http_body,
-        };
+        let http_limits =
+            HttpLimits { max_requests: limits.http_requests, max_request_body: limits.http_body, max_response_body: limits.http_body };
         let access = Arc::new(self.plan.access().network());
         let gate = HttpGate::new(self.host.wire.clone(), access, self.notes.clone(), http_limits);
-        let run = RunState { notes: self.notes.clone(), state, ledger: Ledger::new(limits.memory), table, wasi, folders, http: WasiHttpCtx::new(), gate };
+        let run = RunState {
+            notes: self.notes.clone(),
+            state,
+            ledger: Ledger::new(limits.memory),
+            table,
+            wasi,
+            folders,
+            http: WasiHttpCtx::new(),
+            gate,
+        };
         let mut store = Store::new(&loaded.sandbox.engine, run);
         store.limiter(|run| &mut run.ledger);
         store.set_hostcall_fuel(usize::try_from(HOSTCALL_BYTES).unwrap_or(usize::MAX));
@@ -269,9 +270,7 @@ impl Run<'_> {
                 store.epoch_deadline_async_yield_and_update(1);
                 Ok(())
             }
-            (EngineKind::Fuel, fuel) => {
-                store.set_fuel(fuel.unwrap_or(0)).and_then(|()| store.fuel_async_yield_interval(Some(FUEL_SLICE)))
-            }
+            (EngineKind::Fuel, fuel) => store.set_fuel(fuel.unwrap_or(0)).and_then(|()| store.fuel_async_yield_interval(Some(FUEL_SLICE))),
         };
         metered.map_err(|error| Failure::new(FailureKind::Host, format!("{error:#}")))?;
         Ok(store)
@@ -300,7 +299,8 @@ impl Run<'_> {
         }
         crate::imports::refuse_sockets(&mut wasi, self.notes.clone());
         let folders = Folders::open(&mut wasi, &self.plan.access().folders, &self.host.fence);
-        let folders = folders.map_err(|(name, error)| Failure::new(FailureKind::Denied, format!("the folder `{name}` cannot be opened: {error}")))?;
+        let folders =
+            folders.map_err(|(name, error)| Failure::new(FailureKind::Denied, format!("the folder `{name}` cannot be opened: {error}")))?;
         Ok((wasi.build(), folders))
     }
 

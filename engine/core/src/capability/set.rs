@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Capability;
 use super::env::EnvName;
 use super::files::{FolderAccess, FolderScope};
 use super::net::{NetAccess, NetScope};
-use super::Capability;
 use crate::limit::SizeText;
 
 /// One thing that a program may ask for and an operator may grant.
@@ -176,9 +176,10 @@ impl Access {
     #[must_use]
     pub fn scopes(&self) -> Vec<Scope> {
         let net = self.net.iter().cloned().map(Scope::Net);
-        let folders = self.folders.iter().map(|entry| {
-            if entry.write { Scope::Write(entry.folder.clone()) } else { Scope::Read(entry.folder.clone()) }
-        });
+        let folders = self
+            .folders
+            .iter()
+            .map(|entry| if entry.write { Scope::Write(entry.folder.clone()) } else { Scope::Read(entry.folder.clone()) });
         let env = self.env.iter().cloned().map(Scope::Env);
         net.chain(folders).chain(env).chain(self.state.map(Scope::State)).collect()
     }

@@ -81,7 +81,9 @@ async fn look_at(wardroom: &crate::Wardroom) -> Result<Vec<Finding>, CommandErro
     findings.push(match wardroom.host() {
         Ok(host) => match host.allocation() {
             Ok(true) => finding("sandbox", Verdict::Good, "instances come from a pool"),
-            Ok(false) => finding("sandbox", Verdict::Note, "too little address space for a pool: instances are made on demand, which is slower"),
+            Ok(false) => {
+                finding("sandbox", Verdict::Note, "too little address space for a pool: instances are made on demand, which is slower")
+            }
             Err(error) => finding("sandbox", Verdict::Bad, error.to_string()),
         },
         Err(error) => finding("sandbox", Verdict::Bad, error.to_string()),

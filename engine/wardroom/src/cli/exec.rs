@@ -94,7 +94,11 @@ impl ExecCommand {
             Self::Logs { id, follow, json } => logs(wardroom, &id, follow, json).await?,
             Self::Cancel { id, json } => {
                 let id = wardroom.cancel(&id).await?;
-                if json { show::json(&serde_json::json!({"id": id, "cancelling": true}))? } else { show::print(&format!("cancelling {id}\n"))? }
+                if json {
+                    show::json(&serde_json::json!({"id": id, "cancelling": true}))?
+                } else {
+                    show::print(&format!("cancelling {id}\n"))?
+                }
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -140,7 +144,8 @@ async fn logs(wardroom: &Wardroom, id: &str, follow: bool, json: bool) -> Result
     let mut written = Ok(());
     let show_line = |line: &wardroom_core::log::LogLine| {
         if written.is_ok() {
-            let text = if json { serde_json::to_string(line).unwrap_or_default() } else { format!("{DIM}{}{DIM:#} {}", line.at, log_line(line)) };
+            let text =
+                if json { serde_json::to_string(line).unwrap_or_default() } else { format!("{DIM}{}{DIM:#} {}", line.at, log_line(line)) };
             written = show::print(&format!("{text}\n"));
         }
     };
@@ -167,11 +172,16 @@ fn show_record(record: &ExecutionRecord) -> Result<(), CommandError> {
     let hosts = (!usage.hosts.is_empty()).then(|| ("hosts", usage.hosts.join("\n")));
     let refused: Vec<String> = usage.refusals.iter().map(ToString::to_string).collect();
     let refused = (!refused.is_empty()).then(|| ("refused", refused.join("\n")));
-    let failure = record.failure.as_ref().map(|failure| ("failure", format!("{} ({}, to act: {})", failure.message, failure.kind.name(), failure.blame().name())));
+    let failure = record
+        .failure
+        .as_ref()
+        .map(|failure| ("failure", format!("{} ({}, to act: {})", failure.message, failure.kind.name(), failure.blame().name())));
     let stack = record.failure.as_ref().and_then(|failure| failure.stack.clone()).map(|stack| ("stack", stack));
     let cut = match (usage.log_truncated, usage.output_truncated) {
         (false, false) => None,
-        (log, output) => Some(("cut", [log.then_some("log"), output.then_some("output")].into_iter().flatten().collect::<Vec<_>>().join(", "))),
+        (log, output) => {
+            Some(("cut", [log.then_some("log"), output.then_some("output")].into_iter().flatten().collect::<Vec<_>>().join(", ")))
+        }
     };
     pairs.extend([fuel, hosts, refused, failure, stack, cut].into_iter().flatten());
     show::pairs(pairs)?;

@@ -1,8 +1,6 @@
 //! The command line: parses what was typed, calls a use case, shows what came
 //! of it. The only module that names clap, and the only one that prints.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the door that people read")]
-
 mod ask;
 mod doctor;
 mod error;
@@ -110,7 +108,8 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CommandError> {
 fn home(named: Option<PathBuf>) -> Result<PathBuf, CommandError> {
     let own = || std::env::home_dir().map(|home| home.join(".wardroom"));
     named.or_else(own).ok_or_else(|| {
-        CommandError::operator("there is no home folder to keep data in").hint("Name a data folder: set WARDROOM_HOME, or add `--home=DIR`.")
+        CommandError::operator("there is no home folder to keep data in")
+            .hint("Name a data folder: set WARDROOM_HOME, or add `--home=DIR`.")
     })
 }
 

@@ -13,7 +13,9 @@ use wardroom_core::capability::{Access, Capability, Grants, Refusal, Requests, S
 use wardroom_core::execution::Trigger;
 use wardroom_core::failure::{Failure, FailureKind, Outcome};
 use wardroom_core::id::{Digest, ExecutionId};
-use wardroom_core::limit::{DurationText, Limits, MAX_OUTPUT_BYTES, MAX_PARAMS_BYTES, MAX_STATE_BYTES, MAX_STDIN_BYTES, NamedLimits, SizeText};
+use wardroom_core::limit::{
+    DurationText, Limits, MAX_OUTPUT_BYTES, MAX_PARAMS_BYTES, MAX_STATE_BYTES, MAX_STDIN_BYTES, NamedLimits, SizeText,
+};
 use wardroom_core::plan::{Plan, Resolved};
 use wardroom_core::program::{Entry, ProgramName};
 use wardroom_core::text::for_terminal;
@@ -89,7 +91,8 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
 
 impl RunArguments {
     pub(super) async fn execute(self, wardroom: &Wardroom) -> Result<ExitCode, CommandError> {
-        let base = std::env::current_dir().map_err(|error| CommandError::operator(format!("the current folder cannot be read: {error}")))?;
+        let base =
+            std::env::current_dir().map_err(|error| CommandError::operator(format!("the current folder cannot be read: {error}")))?;
         let grants = self.grants(wardroom, &base)?;
         let resolved = wardroom.resolve(self.request(base)?).await?;
         let plan = self.plan(wardroom, resolved, grants).await?;
@@ -111,7 +114,11 @@ impl RunArguments {
         scopes.extend(self.allow_env.iter().cloned().map(Scope::Env));
         if let Some(SizeText(bytes)) = self.state {
             if bytes > MAX_STATE_BYTES {
-                return Err(CommandError::usage(format!("a state of {} is out of range: expected at most {}", SizeText(bytes), SizeText(MAX_STATE_BYTES))));
+                return Err(CommandError::usage(format!(
+                    "a state of {} is out of range: expected at most {}",
+                    SizeText(bytes),
+                    SizeText(MAX_STATE_BYTES)
+                )));
             }
             scopes.push(Scope::State(bytes));
         }
@@ -170,7 +177,13 @@ impl RunArguments {
         }
     }
 
-    async fn show_outcome(&self, wardroom: &Wardroom, id: ExecutionId, outcome: &Outcome, advice: &Advice) -> Result<ExitCode, CommandError> {
+    async fn show_outcome(
+        &self,
+        wardroom: &Wardroom,
+        id: ExecutionId,
+        outcome: &Outcome,
+        advice: &Advice,
+    ) -> Result<ExitCode, CommandError> {
         let shown = outcome.ending.as_ref().ok().or(outcome.partial_output.as_ref());
         if let (Some(output), Some(path)) = (shown, &self.output) {
             write_file(path, &show::output_bytes(output))?;
@@ -206,7 +219,9 @@ impl RunArguments {
         match failure.kind {
             FailureKind::Deadline => show_hint("`--timeout=DURATION` gives it longer, up to 30m."),
             FailureKind::Limit if failure.message.contains("memory") => show_hint("`--memory=SIZE` gives it more, up to 4GiB."),
-            FailureKind::Host => show_hint(&format!("`wardroom exec show {id}` has the whole record; `wardroom doctor` checks the machine.")),
+            FailureKind::Host => {
+                show_hint(&format!("`wardroom exec show {id}` has the whole record; `wardroom doctor` checks the machine."))
+            }
             _ => {}
         }
         ExitCode::from(if failure.kind == FailureKind::Cancelled { CANCELLED } else { exit_code(failure.blame()) })
@@ -218,7 +233,8 @@ impl RunArguments {
         let path = ProgramName::parse(&self.program).ok()?.path;
         let source = std::fs::read_to_string(&path).ok()?;
         let line = source.lines().nth(usize::try_from(at.line).ok()?.checked_sub(1)?)?;
-        let before: String = line.chars().take(usize::try_from(at.column).ok()?.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let before: String =
+            line.chars().take(usize::try_from(at.column).ok()?.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         Some(format!("{DIM}{}:{}:{}{DIM:#}\n  {}\n  {before}{ERROR}^{ERROR:#}", path.display(), at.line, at.column, for_terminal(line)))
     }
 
@@ -230,7 +246,8 @@ impl RunArguments {
         }
         let resolved = plan.resolved();
         let granted: Vec<String> = plan.access().scopes().iter().map(ask::words).collect();
-        let missing: Vec<String> = plan.missing().iter().map(|scope| format!("{}  (allow with {})", ask::words(scope), scope.flag())).collect();
+        let missing: Vec<String> =
+            plan.missing().iter().map(|scope| format!("{}  (allow with {})", ask::words(scope), scope.flag())).collect();
         let none = |list: Vec<String>| if list.is_empty() { "nothing".to_owned() } else { list.join("\n") };
         let limits = &resolved.limits;
         show::pairs([
@@ -373,7 +390,9 @@ fn read_limited(name: &str, source: std::io::Result<impl Read>) -> Result<String
     let mut text = String::new();
     let read = source.and_then(|source| source.take(MAX_PARAMS_BYTES + 1).read_to_string(&mut text));
     match read {
-        Ok(_) if text.len() as u64 > MAX_PARAMS_BYTES => Err(CommandError::operator(format!("{name} has more than {}", SizeText(MAX_PARAMS_BYTES)))),
+        Ok(_) if text.len() as u64 > MAX_PARAMS_BYTES => {
+            Err(CommandError::operator(format!("{name} has more than {}", SizeText(MAX_PARAMS_BYTES))))
+        }
         Ok(_) => Ok(text),
         Err(error) => Err(CommandError::operator(format!("{name} cannot be read: {error}"))),
     }
@@ -388,7 +407,9 @@ fn program_takes_stdin(program: &ProgramName) -> bool {
 fn read_stdin() -> Result<Vec<u8>, CommandError> {
     let mut bytes = Vec::new();
     match std::io::stdin().lock().take(MAX_STDIN_BYTES + 1).read_to_end(&mut bytes) {
-        Ok(_) if bytes.len() as u64 > MAX_STDIN_BYTES => Err(CommandError::operator(format!("standard input has more than {}", SizeText(MAX_STDIN_BYTES)))),
+        Ok(_) if bytes.len() as u64 > MAX_STDIN_BYTES => {
+            Err(CommandError::operator(format!("standard input has more than {}", SizeText(MAX_STDIN_BYTES))))
+        }
         Ok(_) => Ok(bytes),
         Err(error) => Err(CommandError::operator(format!("standard input cannot be read: {error}"))),
     }

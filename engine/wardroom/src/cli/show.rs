@@ -23,7 +23,8 @@ const UNKNOWN_WIDTH: u16 = 100;
 
 /// JSON for other programs, one object, pretty.
 pub(super) fn json(value: &impl Serialize) -> Result<(), CommandError> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| CommandError::host(format!("the answer cannot be written as JSON: {error}")))?;
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| CommandError::host(format!("the answer cannot be written as JSON: {error}")))?;
     print(&format!("{text}\n"))
 }
 
@@ -35,7 +36,9 @@ pub(super) fn print(text: &str) -> Result<(), CommandError> {
 fn write(bytes: &[u8]) -> Result<(), CommandError> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(CommandError::host(format!("standard output cannot be written: {error}"))),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CommandError::host(format!("standard output cannot be written: {error}")))
+        }
         _ => Ok(()),
     }
 }
@@ -63,7 +66,9 @@ pub(super) fn output_bytes(output: &Output) -> Vec<u8> {
 fn raw(bytes: &[u8]) -> Result<(), CommandError> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(CommandError::host(format!("standard output cannot be written: {error}"))),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CommandError::host(format!("standard output cannot be written: {error}")))
+        }
         _ => Ok(()),
     }
 }

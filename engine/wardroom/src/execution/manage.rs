@@ -1,6 +1,9 @@
 //! Executions seen from outside: lists, records, logs, cancelling — also those
 //! that run in another process.
 
+use std::path::Path;
+use std::time::Duration;
+
 use wardroom_core::blame::Blame;
 use wardroom_core::execution::Status;
 use wardroom_core::id::ExecutionId;
@@ -12,6 +15,8 @@ use crate::wardroom::Wardroom;
 
 /// Lines read from the database at once.
 const PAGE: u64 = 1000;
+/// How often old executions are forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Something about an execution that cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +83,33 @@ impl Wardroom {
             }
         }
         Ok(reaped)
+    }
+
+    /// Once a day: forgets what is older or more than the settings keep, and
+    /// clears what dead processes left in `run/`.
+    ///
+    /// # Errors
+    ///
+    /// [`DbError`] where that cannot be written.
+    pub async fn tidy_daily(&self) -> Result<(), DbError> {
+        let marker = self.home.run().join("tidied");
+        let age = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok()?.elapsed().ok();
+        if age(&marker).is_some_and(|age| age < TIDY_EVERY) {
+            return Ok(());
+        }
+        // First, so that of several processes one does the work; one that
+        // fails at it is followed by the next day's.
+        drop(std::fs::write(&marker, ""));
+        self.db.prune(self.clock.now(), self.config.retention()).await?;
+        for lock in std::fs::read_dir(self.home.run()).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            let Some(holder) = lock.file_name().and_then(|name| name.to_str()?.strip_suffix(".lock")) else { continue };
+            let peer = Peer { home: &self.home, holder };
+            // A young one may be about to be locked.
+            if !peer.lives() && age(&lock).is_some_and(|age| age > TIDY_EVERY) {
+                peer.clear();
+            }
+        }
+        Ok(())
     }
 
     /// Executions that pass a filter, newest first.

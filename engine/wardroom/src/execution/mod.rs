@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wardroom_core::blame::Blame;
+use wardroom_core::capability::Refusal;
 use wardroom_core::failure::{Failure, FailureKind, Outcome, Usage};
 use wardroom_core::log::{LogLine, Progress};
-use wardroom_core::capability::Refusal;
 use wardroom_core::plan::{Lent, Plan, Runner};
 use wardroom_core::witness::{BoxFuture, HostFault, StateSource};
 use wardroom_db::{Database, DbError};
@@ -113,7 +113,11 @@ impl Wardroom {
             outcome = self.host()?.run(plan, lent) => outcome,
             fault = recorder.keep() => unrecordable(&fault),
         };
-        Ok(recorder.settle(outcome).await?)
+        let outcome = recorder.settle(outcome).await?;
+        // Forgetting old executions can wait; this one's answer cannot fail
+        // for it.
+        drop(self.tidy_daily().await);
+        Ok(outcome)
     }
 }
 

@@ -209,7 +209,12 @@ impl Wardroom {
     /// # Errors
     ///
     /// [`ResolveError::Surplus`], or [`ResolveError::Db`].
-    pub fn authorize(&self, mut resolved: Resolved, mut grants: Grants, env: impl Fn(&str) -> Option<String>) -> Result<Plan, ResolveError> {
+    pub fn authorize(
+        &self,
+        mut resolved: Resolved,
+        mut grants: Grants,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Plan, ResolveError> {
         for stored in self.db.grants(&resolved.subject, Some(resolved.program.digest))? {
             let scope = self.stored_scope(&stored);
             // A stored grant that no longer means anything (a folder that is

@@ -1,0 +1,45 @@
+//! The README's figures are the code's.
+
+use wardroom_core::limit::{
+    DEFAULT_DEADLINE, DEFAULT_HTTP_BODY, DEFAULT_HTTP_REQUESTS, DEFAULT_LOG_BYTES, DEFAULT_MEMORY, DEFAULT_OUTPUT_BYTES, DurationText,
+    HOSTCALL_BYTES, Limits, MAX_COMPILE_CPU_SECONDS, MAX_DEADLINE, MAX_HANDLES, MAX_MEMORY, MAX_OUTPUT_BYTES, MAX_PROGRAM_BYTES,
+    MAX_STATE_BYTES, SizeText,
+};
+
+fn rows() -> String {
+    let size = |bytes| SizeText(bytes).to_string();
+    let rows = [
+        ("time", DurationText(DEFAULT_DEADLINE).to_string(), DurationText(MAX_DEADLINE).to_string(), "`--timeout`"),
+        ("memory, all memories and tables together", size(DEFAULT_MEMORY), size(MAX_MEMORY), "`--memory`"),
+        ("fuel, about one unit an instruction", "not counted".to_owned(), String::new(), "`--fuel`"),
+        ("log", size(DEFAULT_LOG_BYTES), String::new(), ""),
+        ("result", size(DEFAULT_OUTPUT_BYTES), size(MAX_OUTPUT_BYTES), "`--output`"),
+        ("HTTP requests", DEFAULT_HTTP_REQUESTS.to_string(), String::new(), ""),
+        ("one HTTP body", size(DEFAULT_HTTP_BODY), String::new(), ""),
+        ("open handles", MAX_HANDLES.to_string(), String::new(), ""),
+        ("memory claimed by one host call", size(HOSTCALL_BYTES), String::new(), ""),
+        ("state", "none".to_owned(), size(MAX_STATE_BYTES), "`--state`"),
+        ("program file", size(MAX_PROGRAM_BYTES), String::new(), ""),
+        ("compiling, processor time", format!("{MAX_COMPILE_CPU_SECONDS} s"), String::new(), ""),
+    ];
+    let table: String = rows.iter().map(|(name, default, most, flag)| format!("| {name} | {default} | {most} | {flag} |\n")).collect();
+    // Markdown writes an empty cell as one blank.
+    table.replace("|  |", "| |").replace("|  |", "| |")
+}
+
+#[test]
+fn the_readme_names_every_limit_as_the_code_has_it() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let begin = "|---|---|---|---|\n";
+    let table = readme.split("tests/docs.rs -->").nth(1).and_then(|rest| rest.split("<!-- limits: end").next()).unwrap();
+    let found = table.split(begin).nth(1).unwrap();
+    assert_eq!(found, rows(), "the README's table of limits should read as on the right");
+}
+
+#[test]
+fn a_run_that_names_no_limit_has_the_documented_ones() {
+    let limits = Limits::default();
+    assert_eq!((limits.deadline, limits.memory, limits.fuel), (DEFAULT_DEADLINE, DEFAULT_MEMORY, None));
+    assert_eq!((limits.log_bytes, limits.output_bytes), (DEFAULT_LOG_BYTES, DEFAULT_OUTPUT_BYTES));
+    assert_eq!((limits.http_requests, limits.http_body), (DEFAULT_HTTP_REQUESTS, DEFAULT_HTTP_BODY));
+}
