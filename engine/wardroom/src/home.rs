@@ -73,9 +73,29 @@ impl Home {
         }
         let home = Self(fs::canonicalize(path).map_err(failed)?);
         for folder in [home.cache(), home.run()] {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|source| HomeError::Io { path: folder, source })?;
+            let failed = |source| HomeError::Io { path: folder.clone(), source };
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
+            // A link would lead to a folder that may be granted to a program.
+            if !fs::symlink_metadata(&folder).map_err(failed)?.is_dir() {
+                return Err(HomeError::NotAFolder(folder));
+            }
         }
         Ok(home)
+    }
+
+    /// A folder is this one, lies in it, or holds it — by what the folders are
+    /// (device and inode), so that no bind mount makes another of them.
+    ///
+    /// # Errors
+    ///
+    /// What the system says of a folder that cannot be looked at.
+    pub fn overlaps(&self, folder: &Path) -> std::io::Result<bool> {
+        let identity = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino()));
+        let own = [self.0.clone(), self.cache(), self.run()].iter().map(|path| identity(path)).collect::<Result<Vec<_>, _>>()?;
+        let above = self.0.ancestors().map(identity).collect::<Result<Vec<_>, _>>()?;
+        let holds = above.contains(&identity(folder)?);
+        let lies_in = folder.ancestors().any(|ancestor| identity(ancestor).is_ok_and(|found| own.contains(&found)));
+        Ok(holds || lies_in)
     }
 
     /// The folder itself.
@@ -130,6 +150,28 @@ mod tests {
         let home = Home::open(&path).unwrap();
         assert_eq!(fs::metadata(home.path()).unwrap().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(home.cache()).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_link_in_place_of_a_folder_of_ours_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("home");
+        drop(Home::open(&path).unwrap());
+        fs::remove_dir(path.join("cache")).unwrap();
+        std::os::unix::fs::symlink(temp.path(), path.join("cache")).unwrap();
+        assert!(matches!(Home::open(&path), Err(HomeError::NotAFolder(_))));
+    }
+
+    #[test]
+    fn what_holds_the_data_folder_or_lies_in_it_overlaps() {
+        let temp = tempfile::tempdir().unwrap();
+        let home = Home::open(&temp.path().join("a/home")).unwrap();
+        let beside = temp.path().join("a/beside");
+        fs::create_dir(&beside).unwrap();
+        for own in [home.path().to_owned(), home.cache(), temp.path().to_owned(), temp.path().join("a")] {
+            assert!(home.overlaps(&own).unwrap(), "{}", own.display());
+        }
+        assert!(!home.overlaps(&beside).unwrap());
     }
 
     #[test]

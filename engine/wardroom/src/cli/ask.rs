@@ -7,7 +7,7 @@ use wardroom_core::capability::Scope;
 use wardroom_core::text::for_terminal_line;
 
 use super::error::CommandError;
-use super::show::{BOLD, DIM, WARN};
+use super::show::{BOLD, DIM, WARN, line};
 
 /// What a person said to the requests.
 pub(super) struct Answer {
@@ -26,15 +26,17 @@ pub(super) fn possible() -> bool {
 pub(super) fn ask(program: &str, missing: &[Scope]) -> Result<Answer, CommandError> {
     let mut answer = Answer { once: Vec::new(), always: Vec::new() };
     let failed = |error: std::io::Error| CommandError::host(format!("the terminal cannot be read: {error}"));
-    anstream::eprintln!("{BOLD}{}{BOLD:#} asks for:", for_terminal_line(program));
+    line(&format!("{BOLD}{}{BOLD:#} asks for:", for_terminal_line(program)));
     for scope in missing {
         // An answer counts only if it was typed after the question.
         rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush).map_err(|error| failed(error.into()))?;
-        anstream::eprint!("  {WARN}{}{WARN:#}  {DIM}allow? [o]nce, [a]lways, [N]o:{DIM:#} ", for_terminal_line(&words(scope)));
-        std::io::stderr().flush().map_err(failed)?;
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
-        match line.trim() {
+        let mut stderr = anstream::stderr().lock();
+        write!(stderr, "  {WARN}{}{WARN:#}  {DIM}allow? [o]nce, [a]lways, [N]o:{DIM:#} ", for_terminal_line(&words(scope)))
+            .and_then(|()| stderr.flush())
+            .map_err(failed)?;
+        let mut typed = String::new();
+        std::io::stdin().lock().read_line(&mut typed).map_err(failed)?;
+        match typed.trim() {
             "o" | "once" => answer.once.push(scope.clone()),
             "a" | "always" => answer.always.push(scope.clone()),
             _ => {}

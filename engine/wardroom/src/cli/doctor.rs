@@ -14,7 +14,7 @@ use super::show::{self, ERROR, GOOD, WARN};
 pub(super) struct DoctorArguments {
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// How one thing stands.

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use wardroom_core::blame::Blame;
 use wardroom_core::capability::Surplus;
-use wardroom_core::text::for_terminal;
+use wardroom_core::text::for_terminal_line;
 use wardroom_db::DbError;
 
-use super::show::{DIM, ERROR, HINT};
+use super::show::{self, DIM, ERROR, HINT, quoted_lines};
 use crate::execution::ExecuteError;
 use crate::execution::manage::ManageError;
 use crate::execution::resolve::{FolderUseError, ResolveError};
@@ -59,18 +59,22 @@ impl CommandError {
         Self::new(exit_code(blame), with_sources(error))
     }
 
-    /// Says it on standard error.
-    pub(super) fn show(self) -> ExitCode {
-        anstream::eprintln!("{ERROR}error{ERROR:#}: {}", for_terminal(&self.message));
-        for hint in self.hints {
-            show_hint(&hint);
+    /// Says it on standard error, and as JSON on standard output to whoever
+    /// asked for JSON.
+    pub(super) fn show(self, json: bool) -> ExitCode {
+        if json {
+            let error = serde_json::json!({"error": {"message": self.message, "hints": self.hints, "exit_code": self.code}});
+            // Nobody reads: the exit code still says it.
+            drop(show::json(&error));
         }
+        show::line(&format!("{ERROR}error{ERROR:#}: {}", quoted_lines(&self.message)));
+        self.hints.iter().for_each(|hint| show_hint(hint));
         ExitCode::from(self.code)
     }
 }
 
 pub(super) fn show_hint(hint: &str) {
-    anstream::eprintln!("{HINT}hint{HINT:#}: {DIM}{}{DIM:#}", for_terminal(hint));
+    show::line(&format!("{HINT}hint{HINT:#}: {DIM}{}{DIM:#}", for_terminal_line(hint)));
 }
 
 /// The exit code for whoever has to act.

@@ -84,6 +84,13 @@ fn time(text: &str) -> Result<Timestamp, String> {
 }
 
 impl ExecCommand {
+    pub(super) const fn wants_json(&self) -> bool {
+        match self {
+            Self::List(list) => list.json,
+            Self::Show { json, .. } | Self::Logs { json, .. } | Self::Cancel { json, .. } => *json,
+        }
+    }
+
     pub(super) async fn execute(self, wardroom: &Wardroom) -> Result<ExitCode, CommandError> {
         match self {
             Self::List(list) => list.execute(wardroom).await?,
@@ -144,8 +151,11 @@ async fn logs(wardroom: &Wardroom, id: &str, follow: bool, json: bool) -> Result
     let mut written = Ok(());
     let show_line = |line: &wardroom_core::log::LogLine| {
         if written.is_ok() {
-            let text =
-                if json { serde_json::to_string(line).unwrap_or_default() } else { format!("{DIM}{}{DIM:#} {}", line.at, log_line(line)) };
+            let text = if json {
+                show::harmless_json(&serde_json::to_string(line).unwrap_or_default())
+            } else {
+                format!("{DIM}{}{DIM:#} {}", line.at, log_line(line))
+            };
             written = show::print(&format!("{text}\n"));
         }
     };

@@ -17,7 +17,7 @@ pub(super) struct InspectArguments {
     program: PathBuf,
     /// Print JSON, with the functions' JSON Schemas
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl InspectArguments {

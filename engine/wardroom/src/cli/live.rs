@@ -3,8 +3,11 @@
 //! on standard output.
 
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
 use wardroom_core::capability::Refusal;
 use wardroom_core::log::{Level, LogLine, Progress};
@@ -16,58 +19,111 @@ use crate::execution::Live;
 
 /// Bytes of a progress line: it must not wrap.
 const PROGRESS_BYTES: usize = 60;
+/// Lines on their way to standard error. Whoever does not read it (a full pipe,
+/// Ctrl-S) must not hold up the run, its deadline or its record.
+const QUEUE: usize = 4096;
+/// How long the end waits for lines that make no way any more.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Standard error, with one line at its end that is drawn over again.
+/// Standard error, written by a thread of its own, with one line at its end
+/// that is drawn over again.
 #[derive(Default)]
 pub(super) struct Terminal {
-    drawn: Mutex<Drawn>,
+    queue: OnceLock<Option<SyncSender<Act>>>,
+    counts: Arc<Counts>,
 }
 
 #[derive(Default)]
-struct Drawn {
-    /// A line stands there without a line break.
-    pending: bool,
-    since: Option<Instant>,
+struct Counts {
+    written: AtomicU64,
+    dropped: AtomicU64,
+}
+
+enum Act {
+    /// A whole line, above whatever is being drawn over.
+    Line(String),
+    /// A line to be drawn over by the next.
+    Draw(String),
+    /// What was drawn goes; then the sender is told.
+    Wipe(SyncSender<()>),
 }
 
 impl Terminal {
-    fn with(&self, write: impl FnOnce(&mut dyn Write, &mut Drawn) -> std::io::Result<()>) {
-        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut stderr = anstream::stderr().lock();
-        // Nobody reads: nothing to do about it.
-        drop(write(&mut stderr, &mut drawn));
-    }
-
-    /// A whole line, above whatever is being drawn over.
-    fn line(&self, text: &str) {
-        self.with(|stderr, drawn| {
-            wipe(stderr, drawn)?;
-            writeln!(stderr, "{text}")
-        });
-    }
-
-    fn draw(&self, text: &str) {
-        if std::io::stderr().is_terminal() {
-            self.with(|stderr, drawn| {
-                wipe(stderr, drawn)?;
-                drawn.pending = true;
-                write!(stderr, "{DIM}{text}{DIM:#}")?;
-                stderr.flush()
-            });
+    fn send(&self, act: Act) {
+        let start = || {
+            let (sender, receiver) = sync_channel(QUEUE);
+            let counts = self.counts.clone();
+            let writer = move || write_all(&receiver, &counts);
+            let started = std::thread::Builder::new().name("wardroom-stderr".to_owned()).spawn(writer);
+            started.is_ok().then_some(sender)
+        };
+        let sent = self.queue.get_or_init(start).as_ref().is_some_and(|queue| queue.try_send(act).is_ok());
+        if !sent {
+            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Removes what is being drawn over.
-    pub(super) fn finish(&self) {
-        self.with(|stderr, drawn| wipe(stderr, drawn));
+    fn line(&self, text: String) {
+        self.send(Act::Line(text));
+    }
+
+    fn draw(&self, text: String) {
+        if std::io::stderr().is_terminal() {
+            self.send(Act::Draw(text));
+        }
+    }
+
+    /// Waits until everything is written, as long as it makes any way, and
+    /// removes what is being drawn over. `false`: nobody reads standard error.
+    pub(super) fn finish(&self) -> bool {
+        let Some(Some(queue)) = self.queue.get() else { return true };
+        let (done, wiped) = sync_channel(1);
+        let mut seen = self.counts.written.load(Ordering::Relaxed);
+        let mut act = Some(Act::Wipe(done));
+        loop {
+            if let Some(wipe) = act.take()
+                && let Err(std::sync::mpsc::TrySendError::Full(wipe)) = queue.try_send(wipe)
+            {
+                act = Some(wipe);
+            }
+            match wiped.recv_timeout(PATIENCE) {
+                Err(RecvTimeoutError::Timeout) => {
+                    let written = self.counts.written.load(Ordering::Relaxed);
+                    if written == seen {
+                        return false;
+                    }
+                    seen = written;
+                }
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let dropped = self.counts.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            super::show::line(&format!("{DIM}{dropped} lines were not shown: `wardroom exec logs` has them{DIM:#}"));
+        }
+        true
     }
 }
 
-fn wipe(stderr: &mut dyn Write, drawn: &mut Drawn) -> std::io::Result<()> {
-    if std::mem::take(&mut drawn.pending) {
-        write!(stderr, "\r\u{1b}[K")?;
+fn write_all(acts: &Receiver<Act>, counts: &Counts) {
+    let mut drawn = false;
+    while let Ok(act) = acts.recv() {
+        let mut stderr = anstream::stderr();
+        let wipe = if std::mem::take(&mut drawn) { "\r\u{1b}[K" } else { "" };
+        // Nobody reads: nothing to do about it.
+        match act {
+            Act::Line(text) => drop(writeln!(stderr, "{wipe}{text}")),
+            Act::Draw(text) => {
+                drawn = true;
+                drop(write!(stderr, "{wipe}{DIM}{text}{DIM:#}").and_then(|()| stderr.flush()));
+            }
+            Act::Wipe(done) => {
+                drop(write!(stderr, "{wipe}").and_then(|()| stderr.flush()));
+                _ = done.try_send(());
+            }
+        }
+        counts.written.fetch_add(1, Ordering::Relaxed);
     }
-    Ok(())
 }
 
 /// One log line as people see it: every line of it begins with its level, so
@@ -85,37 +141,40 @@ pub(super) fn log_line(line: &LogLine) -> String {
 
 impl Live for Terminal {
     fn line(&self, line: &LogLine) {
-        Self::line(self, &log_line(line));
+        Self::line(self, log_line(line));
     }
 
     fn progress(&self, progress: &Progress) {
         let of = progress.total.map_or_else(String::new, |total| format!("/{total}"));
         let message = for_terminal_line(&progress.message);
-        self.draw(&format!("[{}{of}] {}", progress.done, truncated(&message, PROGRESS_BYTES)));
+        self.draw(format!("[{}{of}] {}", progress.done, truncated(&message, PROGRESS_BYTES)));
     }
 
     fn refused(&self, refusal: &Refusal) {
-        Self::line(self, &format!("{WARN}denied{WARN:#} {}", for_terminal_line(&refusal.to_string())));
+        Self::line(self, format!("{WARN}denied{WARN:#} {}", for_terminal_line(&refusal.to_string())));
     }
 }
 
-impl Notice for Terminal {
+/// Says what is being compiled, and how long it took.
+#[derive(Default)]
+pub(super) struct Compiling {
+    terminal: Terminal,
+    since: std::sync::Mutex<Option<Instant>>,
+}
+
+impl Notice for Compiling {
     fn preparing(&self, what: &str) {
-        self.draw(&format!("compiling {} (only once)…", for_terminal_line(what)));
-        self.with(|_, drawn| {
-            drawn.since = Some(Instant::now());
-            Ok(())
-        });
+        self.terminal.draw(format!("compiling {} (only once)…", for_terminal_line(what)));
+        *self.since.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
     }
 
     fn prepared(&self) {
-        self.with(|stderr, drawn| {
-            wipe(stderr, drawn)?;
-            match drawn.since.take().map(|since| since.elapsed()) {
-                Some(took) if std::io::stderr().is_terminal() => writeln!(stderr, "{DIM}compiled in {:.1} s{DIM:#}", took.as_secs_f64()),
-                _ => Ok(()),
-            }
-        });
+        let since = self.since.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(since) = since.filter(|_| std::io::stderr().is_terminal()) {
+            self.terminal.line(format!("{DIM}compiled in {:.1} s{DIM:#}", since.elapsed().as_secs_f64()));
+        }
+        // Whether anybody read it is for the run to find out.
+        let _heard: bool = self.terminal.finish();
     }
 }
 

@@ -18,7 +18,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::wardroom::Wardroom;
 use error::CommandError;
-use live::Terminal;
+use live::Compiling;
 
 /// Threads for blocking file work of guests. A guest may block one for ever
 /// (a file on a dead network disk), so there is a ceiling, and nothing waits
@@ -64,6 +64,18 @@ enum Command {
     },
 }
 
+impl Command {
+    fn wants_json(&self) -> bool {
+        match self {
+            Self::Run(run) => run.json,
+            Self::Inspect(inspect) => inspect.json,
+            Self::Exec(exec) => exec.wants_json(),
+            Self::Doctor(doctor) => doctor.json,
+            Self::Completions { .. } => false,
+        }
+    }
+}
+
 /// Parses the process's arguments and runs the command. Exit codes: 0 done,
 /// 1 the operator has to act, 2 usage, 3 the program is at fault, 70 Wardroom
 /// or the machine is, 130 cancelled; a command that ended by itself passes its
@@ -72,14 +84,16 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     arguments.color.apply();
+    let json = arguments.command.wants_json();
     let done = match &arguments.command {
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Arguments::command(), "wardroom", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "wardroom", &mut script);
+            show::print(&String::from_utf8_lossy(&script)).map(|()| ExitCode::SUCCESS)
         }
         _ => on_runtime(arguments),
     };
-    done.unwrap_or_else(|error| error.show())
+    done.unwrap_or_else(|error| error.show(json))
 }
 
 fn on_runtime(arguments: Arguments) -> Result<ExitCode, CommandError> {
@@ -115,7 +129,7 @@ fn home(named: Option<PathBuf>) -> Result<PathBuf, CommandError> {
 
 fn open(home: &std::path::Path) -> Result<Wardroom, CommandError> {
     let preparer = std::env::current_exe().map_err(|error| CommandError::host(format!("this program cannot find itself: {error}")))?;
-    Ok(Wardroom::open(home, preparer, Arc::new(Terminal::default()))?)
+    Ok(Wardroom::open(home, preparer, Arc::new(Compiling::default()))?)
 }
 
 impl Color {

@@ -10,20 +10,21 @@ use serde_json::{Map, Value};
 use wardroom_core::capability::env::EnvName;
 use wardroom_core::capability::net::NetScope;
 use wardroom_core::capability::{Access, Capability, Grants, Refusal, Requests, Scope};
-use wardroom_core::execution::Trigger;
-use wardroom_core::failure::{Failure, FailureKind, Outcome};
+use wardroom_core::execution::{Status, Trigger};
+use wardroom_core::failure::{Failure, FailureKind, Outcome, Output};
 use wardroom_core::id::{Digest, ExecutionId};
 use wardroom_core::limit::{
     DurationText, Limits, MAX_OUTPUT_BYTES, MAX_PARAMS_BYTES, MAX_STATE_BYTES, MAX_STDIN_BYTES, NamedLimits, SizeText,
 };
 use wardroom_core::plan::{Plan, Resolved};
 use wardroom_core::program::{Entry, ProgramName};
-use wardroom_core::text::for_terminal;
+use wardroom_core::text::{for_terminal, for_terminal_line};
+use wardroom_db::ExecutionRecord;
 
 use super::ask;
 use super::error::{CommandError, exit_code, folder_error, show_hint};
 use super::live::Terminal;
-use super::show::{self, BOLD, DIM, ERROR};
+use super::show::{self, BOLD, DIM, ERROR, QUOTE};
 use crate::execution::resolve::RunRequest;
 use crate::execution::{ExecuteError, Live};
 use crate::wardroom::Wardroom;
@@ -76,7 +77,7 @@ pub(super) struct RunArguments {
     no_prompt: bool,
     /// Print the execution's whole record as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     /// Arguments for a command, after `--`
     #[arg(last = true)]
     args: Vec<String>,
@@ -93,8 +94,12 @@ impl RunArguments {
     pub(super) async fn execute(self, wardroom: &Wardroom) -> Result<ExitCode, CommandError> {
         let base =
             std::env::current_dir().map_err(|error| CommandError::operator(format!("the current folder cannot be read: {error}")))?;
+        self.output.as_deref().map(check_output).transpose()?;
         let grants = self.grants(wardroom, &base)?;
-        let resolved = wardroom.resolve(self.request(base)?).await?;
+        let mut resolved = wardroom.resolve(self.request(base)?).await?;
+        if matches!(resolved.entry, Entry::Command { .. }) && !self.dry_run {
+            resolved.input.stdin = read_stdin()?;
+        }
         let plan = self.plan(wardroom, resolved, grants).await?;
         if self.dry_run {
             return self.show_plan(&plan);
@@ -127,9 +132,6 @@ impl RunArguments {
 
     fn request(&self, base: PathBuf) -> Result<RunRequest, CommandError> {
         let program = ProgramName::parse(&self.program).map_err(|error| CommandError::usage(error.to_string()))?;
-        let from_stdin = self.input.as_deref() == Some("-");
-        let piped = !from_stdin && !std::io::stdin().is_terminal() && program_takes_stdin(&program);
-        let stdin = if piped { read_stdin()? } else { Vec::new() };
         Ok(RunRequest {
             program,
             base,
@@ -137,7 +139,6 @@ impl RunArguments {
             params: self.input.as_deref().map(params).transpose()?.unwrap_or_default(),
             text_params: self.params.clone(),
             args: self.args.clone(),
-            stdin,
             limits: NamedLimits { timeout: self.timeout, memory: self.memory, fuel: self.fuel },
             output_bytes: self.output.as_ref().map(|_| MAX_OUTPUT_BYTES),
         })
@@ -163,68 +164,76 @@ impl RunArguments {
         let id = plan.resolved().id;
         let advice = Advice { declared: plan.resolved().requests != Requests::Undeclared, missing: plan.missing().clone() };
         let ended = wardroom.execute(plan, terminal.clone() as Arc<dyn Live>, Box::pin(stop_signal())).await;
-        terminal.finish();
+        // From here on, what blocks is ours (a pipe that nobody reads).
+        drop(tokio::spawn(end_on_signal()));
+        let heard = terminal.finish();
         let (outcome, unrecorded) = match ended {
             Ok(outcome) => (outcome, None),
             // The result is shown all the same: nothing is lost.
             Err(ExecuteError::Record(error)) => ((*error.outcome).clone(), Some(ExecuteError::Record(error))),
             Err(error) => return Err(error.into()),
         };
-        let code = self.show_outcome(wardroom, id, &outcome, &advice).await?;
-        match unrecorded {
-            Some(error) => Err(error.into()),
-            None => Ok(code),
+        let record = match &unrecorded {
+            None if self.json => Some(wardroom.show(&id.to_string()).await?),
+            _ => None,
+        };
+        self.show_result(id, &outcome, record.as_ref())?;
+        if let Some(error) = unrecorded {
+            return Err(error.into());
+        }
+        match &outcome.ending {
+            Ok(_) => Ok(ExitCode::SUCCESS),
+            Err(failure) => {
+                if heard {
+                    self.show_failure(id, failure, &outcome, &advice);
+                }
+                Ok(failure_code(failure))
+            }
         }
     }
 
-    async fn show_outcome(
-        &self,
-        wardroom: &Wardroom,
-        id: ExecutionId,
-        outcome: &Outcome,
-        advice: &Advice,
-    ) -> Result<ExitCode, CommandError> {
+    /// The result, wherever it goes.
+    fn show_result(&self, id: ExecutionId, outcome: &Outcome, record: Option<&ExecutionRecord>) -> Result<(), CommandError> {
         let shown = outcome.ending.as_ref().ok().or(outcome.partial_output.as_ref());
         if let (Some(output), Some(path)) = (shown, &self.output) {
             write_file(path, &show::output_bytes(output))?;
         }
-        if self.json {
-            show::json(&wardroom.show(&id.to_string()).await?)?;
-        } else if let (Some(output), None) = (shown, &self.output) {
-            show::output(output)?;
+        match (self.json, record, shown) {
+            (true, Some(record), _) => show::json(record)?,
+            // What no row holds is shown all the same: nothing is lost.
+            (true, None, _) => {
+                show::json(&Unrecorded { id, status: outcome.status(), output: shown, failure: outcome.ending.as_ref().err() })?
+            }
+            (false, _, Some(output)) if self.output.is_none() => show::output(output)?,
+            _ => {}
         }
         if outcome.usage.output_truncated {
             show_hint("The output was cut: `--output=FILE` keeps up to 1GiB of it.");
         }
-        match &outcome.ending {
-            Ok(_) => Ok(ExitCode::SUCCESS),
-            Err(failure) => Ok(self.show_failure(id, failure, &outcome.usage.refusals, advice)),
-        }
+        Ok(())
     }
 
     /// What happened, where, and how to go on.
-    fn show_failure(&self, id: ExecutionId, failure: &Failure, refusals: &[Refusal], advice: &Advice) -> ExitCode {
-        if failure.kind == FailureKind::Exit {
-            advice.give(refusals);
-            return ExitCode::from(failure.exit_code.unwrap_or(1));
+    fn show_failure(&self, id: ExecutionId, failure: &Failure, outcome: &Outcome, advice: &Advice) {
+        // A command that ended by itself has said what it had to say.
+        if failure.kind != FailureKind::Exit {
+            show::line(&format!("{ERROR}{}{ERROR:#}: {}", failure.status(), show::quoted_lines(&failure.message)));
         }
-        anstream::eprintln!("{ERROR}{}{ERROR:#}: {}", failure.status(), for_terminal(&failure.message));
         if let Some(excerpt) = self.excerpt(failure) {
-            anstream::eprintln!("{excerpt}");
+            show::line(&excerpt);
         }
         if let Some(stack) = &failure.stack {
-            anstream::eprintln!("{DIM}{}{DIM:#}", for_terminal(stack));
+            show::line(&format!("{QUOTE}{DIM}{}{DIM:#}", show::quoted_lines(stack)));
         }
-        advice.give(refusals);
+        advice.give(&outcome.usage.refusals);
         match failure.kind {
             FailureKind::Deadline => show_hint("`--timeout=DURATION` gives it longer, up to 30m."),
             FailureKind::Limit if failure.message.contains("memory") => show_hint("`--memory=SIZE` gives it more, up to 4GiB."),
             FailureKind::Host => {
-                show_hint(&format!("`wardroom exec show {id}` has the whole record; `wardroom doctor` checks the machine."))
+                show_hint(&format!("`wardroom exec show {id}` has the whole record; `wardroom doctor` checks the machine."));
             }
             _ => {}
         }
-        ExitCode::from(if failure.kind == FailureKind::Cancelled { CANCELLED } else { exit_code(failure.blame()) })
     }
 
     /// The script's own line, with a mark under the place.
@@ -235,7 +244,13 @@ impl RunArguments {
         let line = source.lines().nth(usize::try_from(at.line).ok()?.checked_sub(1)?)?;
         let before: String =
             line.chars().take(usize::try_from(at.column).ok()?.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        Some(format!("{DIM}{}:{}:{}{DIM:#}\n  {}\n  {before}{ERROR}^{ERROR:#}", path.display(), at.line, at.column, for_terminal(line)))
+        Some(format!(
+            "{DIM}{}:{}:{}{DIM:#}\n{QUOTE}{}\n{QUOTE}{before}{ERROR}^{ERROR:#}",
+            for_terminal_line(&path.display().to_string()),
+            at.line,
+            at.column,
+            for_terminal(line)
+        ))
     }
 
     fn show_plan(&self, plan: &Plan) -> Result<ExitCode, CommandError> {
@@ -258,7 +273,7 @@ impl RunArguments {
             ("missing", none(missing)),
             ("limits", limit_words(limits)),
         ])?;
-        anstream::eprintln!("{BOLD}Nothing was run.{BOLD:#}");
+        show::line(&format!("{BOLD}Nothing was run.{BOLD:#}"));
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -313,6 +328,15 @@ impl<'a> PlanView<'a> {
     }
 }
 
+/// What is known of an execution that could not be recorded.
+#[derive(Serialize)]
+struct Unrecorded<'a> {
+    id: ExecutionId,
+    status: Status,
+    output: Option<&'a Output>,
+    failure: Option<&'a Failure>,
+}
+
 /// What to say about what was refused.
 struct Advice {
     /// The program has a header.
@@ -336,14 +360,26 @@ impl Advice {
 
     fn of(&self, refusal: &Refusal) -> Option<String> {
         let scope = refusal.scope.as_ref()?;
-        let asked: Vec<String> = self.missing.iter().filter(|scope| scope.capability() == refusal.capability).map(Scope::flag).collect();
+        let asked = self.missing.iter().filter(|scope| scope.capability() == refusal.capability);
+        let asked: Vec<String> = asked.map(|scope| for_shell(&scope.flag())).collect::<Option<_>>()?;
         if !asked.is_empty() {
             return Some(format!("Allow what the program asks for with `{}`.", asked.join(" ")));
         }
-        let flag = format!("{}={}", refusal.capability.flag(), existing(refusal.capability, scope));
+        let flag = for_shell(&format!("{}={}", refusal.capability.flag(), existing(refusal.capability, scope)))?;
         let header = if self.declared { "; the program's header has to ask for it too" } else { "" };
         Some(format!("Allow it with `{flag}`{header}."))
     }
+}
+
+/// A word that a shell reads as just that: what a guest named may hold anything,
+/// and a hint is there to be pasted. Nothing where it cannot be shown as it is.
+fn for_shell(word: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@*+%".contains(c);
+    if word.chars().all(plain) {
+        return Some(word.to_owned());
+    }
+    let showable = for_terminal_line(word) == word && !word.contains('`');
+    showable.then(|| format!("'{}'", word.replace('\'', "'\\''")))
 }
 
 /// The fence stands at the root, so an absolute path comes without its first
@@ -354,8 +390,28 @@ fn existing(capability: Capability, scope: &str) -> String {
     if files && !Path::new(scope).exists() && Path::new(&absolute).exists() { absolute } else { scope.to_owned() }
 }
 
+/// The exit code of a run that failed.
+fn failure_code(failure: &Failure) -> ExitCode {
+    ExitCode::from(match failure.kind {
+        FailureKind::Exit => failure.exit_code.unwrap_or(1),
+        FailureKind::Cancelled => CANCELLED,
+        _ => exit_code(failure.blame()),
+    })
+}
+
 /// The operator's signal to stop; a second one ends the process at once.
 async fn stop_signal() {
+    signal().await;
+    drop(tokio::spawn(end_on_signal()));
+}
+
+async fn end_on_signal() {
+    signal().await;
+    std::process::exit(i32::from(CANCELLED));
+}
+
+/// SIGINT or SIGTERM.
+async fn signal() {
     let terminate = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
             Ok(mut signal) => drop(signal.recv().await),
@@ -366,11 +422,6 @@ async fn stop_signal() {
         signal = tokio::signal::ctrl_c() => if signal.is_err() { std::future::pending::<()>().await },
         () = terminate => {}
     }
-    drop(tokio::spawn(async {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(i32::from(CANCELLED));
-        }
-    }));
 }
 
 fn params(input: &str) -> Result<Map<String, Value>, CommandError> {
@@ -398,14 +449,13 @@ fn read_limited(name: &str, source: std::io::Result<impl Read>) -> Result<String
     }
 }
 
-/// Scripts and tasks have no standard input; reading it for nothing would wait
-/// for whoever holds the other end.
-fn program_takes_stdin(program: &ProgramName) -> bool {
-    program.function.is_none() && program.path.extension().is_none_or(|ending| ending == "wasm")
-}
-
+/// A command's standard input, whole; nothing from a terminal, which would wait
+/// for a person who does not know that.
 fn read_stdin() -> Result<Vec<u8>, CommandError> {
     let mut bytes = Vec::new();
+    if std::io::stdin().is_terminal() {
+        return Ok(bytes);
+    }
     match std::io::stdin().lock().take(MAX_STDIN_BYTES + 1).read_to_end(&mut bytes) {
         Ok(_) if bytes.len() as u64 > MAX_STDIN_BYTES => {
             Err(CommandError::operator(format!("standard input has more than {}", SizeText(MAX_STDIN_BYTES))))
@@ -415,20 +465,77 @@ fn read_stdin() -> Result<Vec<u8>, CommandError> {
     }
 }
 
-/// Whole or not at all.
+/// Said before the run rather than after it.
+fn check_output(path: &Path) -> Result<(), CommandError> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let wrong = if path.is_dir() {
+        "it is a folder"
+    } else if !folder.is_dir() {
+        "its folder does not exist"
+    } else {
+        return Ok(());
+    };
+    Err(CommandError::operator(format!("`{}` cannot be written: {wrong}", path.display())))
+}
+
+/// Into a regular file whole or not at all, with the mode it had; what is no
+/// regular file (a device, a pipe) is written through.
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
     let failed = |error: std::io::Error| CommandError::operator(format!("`{}` cannot be written: {error}", path.display()));
-    let mut staged = path.as_os_str().to_owned();
+    // Links are followed: what they name is what is written.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let there = std::fs::metadata(&target).ok();
+    if there.as_ref().is_some_and(|meta| !meta.is_file()) {
+        let written = std::fs::OpenOptions::new().write(true).open(&target).and_then(|mut file| file.write_all(bytes));
+        return written.map_err(failed);
+    }
+    let mut staged = target.as_os_str().to_owned();
     staged.push(format!(".{}.part", std::process::id()));
     let write = || {
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&staged)?;
+        if let Some(meta) = &there {
+            file.set_permissions(meta.permissions())?;
+        }
         file.write_all(bytes)?;
         file.sync_all()?;
-        std::fs::rename(&staged, path)
+        std::fs::rename(&staged, &target)
     };
     write().map_err(|error| {
         // The part may never have come into being.
         drop(std::fs::remove_file(&staged));
         failed(error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_is_one_word_for_a_shell_or_none() {
+        assert_eq!(for_shell("--allow-read=./a-b_c"), Some("--allow-read=./a-b_c".to_owned()));
+        assert_eq!(for_shell("--allow-read=$(touch x)"), Some("'--allow-read=$(touch x)'".to_owned()));
+        assert_eq!(for_shell("a'b"), Some("'a'\\''b'".to_owned()));
+        for hidden in ["a\nhint: b", "a`b", "a\u{1b}[2J", "a\u{202e}b"] {
+            assert_eq!(for_shell(hidden), None);
+        }
+    }
+
+    #[test]
+    fn an_output_file_keeps_its_mode_its_links_and_its_kind() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::fs::write(&file, "old").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write_file(&link, b"new").unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read(&file).unwrap(), b"new");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        write_file(Path::new("/dev/null"), b"gone").unwrap();
+        assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
+        assert!(check_output(&folder.path().join("none/x")).is_err() && check_output(folder.path()).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
 }

@@ -18,6 +18,8 @@ pub(super) const HINT: Style = AnsiColor::Cyan.on_default();
 pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const BOLD: Style = Style::new().bold();
 
+/// Bytes of JSON that are shown indented.
+const PRETTY_BYTES: usize = 16 << 10;
 /// Columns of a table where nobody says how wide it may be.
 const UNKNOWN_WIDTH: u16 = 100;
 
@@ -25,7 +27,39 @@ const UNKNOWN_WIDTH: u16 = 100;
 pub(super) fn json(value: &impl Serialize) -> Result<(), CommandError> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| CommandError::host(format!("the answer cannot be written as JSON: {error}")))?;
-    print(&format!("{text}\n"))
+    print(&format!("{}\n", harmless_json(&text)))
+}
+
+/// JSON in which what a terminal would obey is escaped as JSON can: the same
+/// value, in other words. Outside of strings JSON has none of these characters.
+pub(super) fn harmless_json(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        let mut one = [0; 4];
+        if for_terminal(c.encode_utf8(&mut one)).chars().eq([c]) {
+            safe.push(c);
+        } else {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                safe.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    safe
+}
+
+/// What stands in front of the second and every further line of a guest's text,
+/// so that none of them can pass for one of ours.
+pub(super) const QUOTE: &str = "  | ";
+
+/// A guest's text of several lines, harmless and quoted.
+pub(super) fn quoted_lines(text: &str) -> String {
+    for_terminal(text).replace('\n', &format!("\n{QUOTE}"))
+}
+
+/// One line on standard error. Where nobody reads it, that is that.
+pub(super) fn line(text: &str) {
+    drop(writeln!(anstream::stderr(), "{text}"));
 }
 
 /// Text that is ours; a reader that went away (`| head`) is no error.
@@ -57,7 +91,11 @@ pub(super) fn output(output: &Output) -> Result<(), CommandError> {
 pub(super) fn output_bytes(output: &Output) -> Vec<u8> {
     match output {
         Output::Json(serde_json::Value::String(text)) => format!("{text}\n").into_bytes(),
-        Output::Json(value) => format!("{value:#}\n").into_bytes(),
+        Output::Json(value) => {
+            let compact = value.to_string();
+            // Indenting what is large or deep makes it a hundred times larger.
+            if compact.len() > PRETTY_BYTES { format!("{compact}\n").into_bytes() } else { format!("{value:#}\n").into_bytes() }
+        }
         Output::Text(text) => text.clone().into_bytes(),
         Output::Bytes(bytes) => bytes.clone(),
     }
@@ -119,5 +157,23 @@ pub(super) fn duration(ms: u64) -> String {
         0..1000 => format!("{ms} ms"),
         1000..60_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_on_a_terminal_is_the_same_value_and_obeyed_by_none() {
+        let value = serde_json::json!({"a": "\u{9b}31m\u{202e}\u{7f}\u{e0001}ü\n"});
+        let shown = harmless_json(&serde_json::to_string_pretty(&value).unwrap());
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+        assert!(shown.contains("\\u009b31m\\u202e\\u007f\\udb40\\udc01ü"), "{shown}");
+    }
+
+    #[test]
+    fn no_further_line_of_a_guest_passes_for_ours() {
+        assert_eq!(quoted_lines("boom\nhint: Allow it"), "boom\n  | hint: Allow it");
     }
 }

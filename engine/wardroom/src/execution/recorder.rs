@@ -2,9 +2,12 @@
 //! it ends. Everything it is told it also shows live, and to whoever follows
 //! from another process.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio::sync::{Notify, OnceCell, watch};
+use futures::FutureExt as _;
+use futures::future::Shared;
+
+use tokio::sync::{Notify, watch};
 use wardroom_core::capability::Refusal;
 use wardroom_core::clock::{Clock, Timestamp};
 use wardroom_core::execution::Status;
@@ -24,8 +27,10 @@ pub(crate) struct Recorder {
     holder: String,
     created_at: Timestamp,
     live: Arc<dyn Live>,
-    /// Set once the start row is durable, or could not be made so.
-    started: OnceCell<Result<(), HostFault>>,
+    /// Set once the start row is in the database's queue; resolves when it is
+    /// durable, or cannot be made so. One future for all who wait: whoever asked
+    /// first may be gone (a dropped request), and the row is written once.
+    started: OnceLock<Shared<BoxFuture<'static, Result<(), HostFault>>>>,
     /// All lines so far. The run writes, the flush and followers read; never
     /// held across an await. The sandbox caps what comes here.
     log: Mutex<Log>,
@@ -51,7 +56,7 @@ impl Recorder {
             holder,
             created_at,
             live,
-            started: OnceCell::new(),
+            started: OnceLock::new(),
             log: Mutex::default(),
             news: watch::Sender::new((0, None)),
             stop: Notify::new(),
@@ -84,9 +89,13 @@ impl Recorder {
     }
 
     /// Makes the start row durable, once.
-    async fn start(&self) -> Result<(), HostFault> {
-        let write = || async { self.db.start(&self.start_row()).await.map_err(|error| HostFault(error.to_string())) };
-        self.started.get_or_init(write).await.clone()
+    fn start(&self) -> Shared<BoxFuture<'static, Result<(), HostFault>>> {
+        let queue = || {
+            let row = self.db.start(&self.start_row());
+            let durable: BoxFuture<'static, _> = Box::pin(async move { row.await.map_err(|error| HostFault(error.to_string())) });
+            durable.shared()
+        };
+        self.started.get_or_init(queue).clone()
     }
 
     /// Keeps a long run recorded: its start row, then its lines. Ends only
@@ -120,10 +129,15 @@ impl Recorder {
     /// durable before), lines and state, in one transaction.
     pub(crate) async fn settle(&self, outcome: Outcome) -> Result<Outcome, RecordError> {
         let resolved = self.plan.resolved();
-        let written = match self.started.get() {
-            Some(Ok(())) => self.db.finish(resolved.id, resolved.attempt, self.ending(&outcome)).await,
+        let started = match self.started.get() {
+            Some(started) => started.clone().await.is_ok(),
+            None => false,
+        };
+        let written = if started {
+            self.db.finish(resolved.id, resolved.attempt, self.ending(&outcome)).await
+        } else {
             // A start row that failed once may succeed now; else this says why.
-            Some(Err(_)) | None => self.db.record(&self.start_row(), self.ending(&outcome)).await,
+            self.db.record(&self.start_row(), self.ending(&outcome)).await
         };
         let status = outcome.status();
         self.news.send_modify(|(_, ended)| *ended = Some(status));

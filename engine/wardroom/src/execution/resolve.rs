@@ -38,8 +38,6 @@ pub struct RunRequest {
     pub text_params: Vec<(String, String)>,
     /// A command's own arguments.
     pub args: Vec<String>,
-    /// A command's standard input.
-    pub stdin: Vec<u8>,
     /// Limits that were named.
     pub limits: NamedLimits,
     /// Bytes of result that are kept, where more than usual.
@@ -141,9 +139,27 @@ pub enum FolderUseError {
         /// The data folder.
         home: PathBuf,
     },
+    /// Its files are doors into the kernel and into processes, ours among them.
+    #[error("the folder `{0}` is the kernel's own, which no program may reach")]
+    Kernel(String),
     /// It is no path.
     #[error(transparent)]
     Scope(#[from] FolderError),
+}
+
+/// procfs or sysfs, by the magic numbers of statfs(2).
+#[cfg(target_os = "linux")]
+fn is_of_the_kernel(folder: &Path) -> std::io::Result<bool> {
+    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+    const SYSFS_MAGIC: i64 = 0x6265_6572;
+    let kind = rustix::fs::statfs(folder)?.f_type;
+    Ok([PROC_SUPER_MAGIC, SYSFS_MAGIC].contains(&kind))
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all systems")]
+fn is_of_the_kernel(_folder: &Path) -> std::io::Result<bool> {
+    Ok(false)
 }
 
 impl Home {
@@ -163,8 +179,11 @@ impl Home {
             return Err(FolderUseError::NotAFolder(text.to_owned()));
         }
         drop(std::fs::read_dir(&absolute).map_err(failed)?);
-        if absolute.starts_with(self.path()) || self.path().starts_with(&absolute) {
+        if self.overlaps(&absolute).map_err(failed)? {
             return Err(FolderUseError::OwnData { text: text.to_owned(), home: self.path().to_owned() });
+        }
+        if is_of_the_kernel(&absolute).map_err(failed)? {
+            return Err(FolderUseError::Kernel(text.to_owned()));
         }
         Ok(FolderScope::new(text, &absolute)?)
     }
@@ -184,7 +203,11 @@ impl Wardroom {
         let host = self.host()?;
         let function = request.program.function.as_deref();
         let entry = host.entry(&program, function, &request.args, limits.fuel.is_some()).await?;
-        let params = params(&request, manifest.as_ref(), &entry)?;
+        let texts = match &entry {
+            Entry::Function(name) => host.text_params(&program, name, limits.fuel.is_some()).await?,
+            _ => Vec::new(),
+        };
+        let params = params(&request, manifest.as_ref(), &entry, &texts)?;
         let requests = match &manifest {
             Some(manifest) => Requests::Declared(manifest.requests(&params, |text| self.home.folder_scope(&request.base, text))?),
             None => Requests::Undeclared,
@@ -196,7 +219,7 @@ impl Wardroom {
             subject: subject(&path, function),
             program: Arc::new(program),
             entry,
-            input: Input { params, stdin: request.stdin, ..Input::default() },
+            input: Input { params, ..Input::default() },
             limits,
             requests,
         })
@@ -241,7 +264,12 @@ impl Wardroom {
     }
 
     fn stored_scope(&self, stored: &GrantRecord) -> Option<Scope> {
-        let folder = || self.home.folder_scope(Path::new("/"), &stored.scope).ok();
+        // Granted was a place, not a name: what a link leads to since then was
+        // never shown to anybody.
+        let folder = || {
+            let found = self.home.folder_scope(Path::new("/"), &stored.scope).ok()?;
+            (found.absolute() == Path::new(&stored.scope)).then_some(found)
+        };
         match stored.capability {
             Capability::Net => stored.scope.parse().ok().map(Scope::Net),
             Capability::Read => folder().map(Scope::Read),
@@ -314,12 +342,14 @@ fn limits(request: &RunRequest, manifest: Option<&Manifest>, base: &Limits) -> R
     Ok(limits)
 }
 
-fn params(request: &RunRequest, manifest: Option<&Manifest>, entry: &Entry) -> Result<Map<String, Value>, ResolveError> {
+/// `texts`: the names of those that are text by a function's own type.
+fn params(request: &RunRequest, manifest: Option<&Manifest>, entry: &Entry, texts: &[String]) -> Result<Map<String, Value>, ResolveError> {
     let undeclared = ParamSpecs::default();
     let specs = manifest.map_or(&undeclared, |manifest| &manifest.params);
     let mut given = request.params.clone();
     for (name, text) in &request.text_params {
-        given.insert(name.clone(), specs.value_of(name, text)?);
+        let value = if texts.contains(name) { Value::from(text.as_str()) } else { specs.value_of(name, text)? };
+        given.insert(name.clone(), value);
     }
     if matches!(entry, Entry::Command { .. }) && !given.is_empty() {
         return Err(ResolveError::ParamsForCommand);

@@ -205,7 +205,8 @@ impl Peer<'_> {
     pub(crate) fn lives(&self) -> bool {
         match File::open(self.file("lock")) {
             Ok(lock) => lock.try_lock_shared().is_err(),
-            Err(_) => false,
+            // What cannot be looked at is not known to be dead.
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
         }
     }
 
