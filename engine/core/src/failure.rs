@@ -143,10 +143,10 @@ impl std::fmt::Display for Failure {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Output {
-    /// JSON: from a task, a typed function, a script, or a command whose
-    /// standard output parses as JSON.
+    /// JSON: from a task, a typed function or a script. From a command, where
+    /// its standard output is this value's compact text and a line break.
     Json(serde_json::Value),
-    /// Standard output that is text but no JSON.
+    /// Standard output that is any other text, as it was written.
     Text(String),
     /// Standard output that is no UTF-8; base64 in JSON.
     Bytes(#[serde(with = "as_base64")] Vec<u8>),

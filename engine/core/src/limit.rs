@@ -33,8 +33,10 @@ pub const DEFAULT_HTTP_BODY: u64 = 64 * MIB;
 /// Bytes that the arguments of one host call may claim in the host's own
 /// memory: a guest can *claim* a string of 4 GiB for nothing.
 pub const HOSTCALL_BYTES: u64 = 8 * MIB;
-/// Handles (streams, descriptors, requests, pollables) open at once.
-pub const MAX_HANDLES: usize = 10_000;
+/// Handles (streams, descriptors, requests, pollables) open at once. What the
+/// host keeps behind a handle is no memory of the guest's, and so in no budget
+/// but this: `host/imports/requests.rs` has the sum.
+pub const MAX_HANDLES: usize = 512;
 /// Core instances, memories and tables of one run, each.
 pub const MAX_INSTANCES: usize = 100;
 /// Bytes of a program's file. A reader would otherwise hold whatever it is
@@ -52,6 +54,9 @@ pub const MAX_COMPILE_CPU_SECONDS: u64 = 60;
 pub const MAX_COMPILE_MEMORY: u64 = 2048 * MIB;
 /// Refusals kept of one run; a guest may try a million.
 pub const MAX_REFUSALS: usize = 100;
+/// Bytes kept of each text of a refusal, and of a host's name: a guest may ask
+/// for a path of megabytes.
+pub const MAX_REFUSAL_TEXT: usize = 1024;
 /// Hosts kept of one run.
 pub const MAX_HOSTS: usize = 100;
 /// Bytes of state anybody may grant to one subject.

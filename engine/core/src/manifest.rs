@@ -96,6 +96,13 @@ pub enum ManifestError {
         /// Where it opens, counted from 1.
         line: usize,
     },
+    /// A block where none is looked for. To ignore it would be to run a program
+    /// without the rules that it wrote down.
+    #[error("line {line} opens a header after code: it has to stand before all code, among `//` comments only")]
+    AfterCode {
+        /// Where it opens, counted from 1.
+        line: usize,
+    },
     /// A line inside the block that is no comment of the right form.
     #[error("line {line} of the header should be `//` alone or start with `// `")]
     Line {
@@ -142,8 +149,9 @@ pub enum RequestError<E: std::error::Error + 'static> {
 }
 
 impl Manifest {
-    /// The header of a script, where it has one. It is looked for in the
-    /// leading comments only: code ends the search.
+    /// The header of a script, where it has one. It stands among the leading
+    /// `//` comments; a line that opens one anywhere else, be it in a template
+    /// string, is an error.
     ///
     /// # Errors
     ///
@@ -256,11 +264,15 @@ struct Block {
 impl Block {
     fn find(source: &str) -> Result<Option<Self>, ManifestError> {
         let source = source.strip_prefix('\u{feff}').unwrap_or(source);
-        let comments = source.lines().map(str::trim_end).enumerate().take_while(|(index, line)| {
-            let shebang = *index == 0 && line.starts_with("#!");
+        let is_comment = |(index, line): &(usize, &str)| {
+            let shebang = *index == 1 && line.starts_with("#!");
             line.is_empty() || line.starts_with("//") || shebang
-        });
-        let mut comments = comments.map(|(index, line)| (index + 1, line));
+        };
+        let lines = || script_lines(source).map(str::trim_end).enumerate().map(|(index, line)| (index + 1, line));
+        if let Some((line, _)) = lines().skip_while(is_comment).find(|(_, line)| line.trim_start() == OPEN) {
+            return Err(ManifestError::AfterCode { line });
+        }
+        let mut comments = lines().take_while(is_comment);
         let Some((open, _)) = comments.by_ref().find(|(_, line)| *line == OPEN) else { return Ok(None) };
         let mut toml = String::new();
         for (line, text) in comments.by_ref() {
@@ -276,6 +288,20 @@ impl Block {
         }
         Err(ManifestError::Unclosed { line: open })
     }
+}
+
+/// The lines of a script as JavaScript ends them. A reader that took less for a
+/// line's end would see a comment where there is code.
+fn script_lines(source: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(source);
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let Some(end) = text.find(['\n', '\r', '\u{2028}', '\u{2029}']) else { return Some(text) };
+        let (line, tail) = text.split_at(end);
+        let ending = if tail.starts_with("\r\n") { 2 } else { tail.chars().next().map_or(0, char::len_utf8) };
+        rest = tail.get(ending..);
+        Some(line)
+    })
 }
 
 #[cfg(test)]
@@ -312,8 +338,35 @@ mod tests {
     }
 
     #[test]
-    fn code_ends_the_search_for_a_header() {
-        assert_eq!(Manifest::of_script("let a;\n// /// wardroom\n// ///"), Ok(None));
+    fn a_header_where_none_is_looked_for_is_an_error_and_never_ignored() {
+        for (source, line) in [
+            ("let a;\n// /// wardroom\n// ///", 2),
+            ("'use strict';\r\n// /// wardroom\r\n// ///", 2),
+            ("/* licence */\n// /// wardroom\n// ///", 2),
+            ("  // /// wardroom\n// ///", 1),
+            ("let a;\n\t// /// wardroom  ", 2),
+            ("// hi\rlet a;\n// /// wardroom\n// ///", 3),
+            ("// hi\u{2028}let a;\n// /// wardroom\n// ///", 3),
+            ("// hi\u{2029}let a;\n// /// wardroom\n// ///", 3),
+            ("// /// wardroom\n// ///\nlet a;\n// /// wardroom\n// ///", 4),
+        ] {
+            assert_eq!(Manifest::of_script(source), Err(ManifestError::AfterCode { line }), "{source:?}");
+        }
+    }
+
+    #[test]
+    fn every_line_end_of_javascript_ends_a_line_of_a_header() {
+        for end in ["\n", "\r", "\r\n", "\u{2028}", "\u{2029}"] {
+            let source = ["// one", "// /// wardroom", "// name = 'x'", "// ///", "code()"].join(end);
+            assert_eq!(Manifest::of_script(&source).unwrap().unwrap().name.as_deref(), Some("x"), "{end:?}");
+        }
+        // Code in what looks like a line of the header.
+        assert_eq!(Manifest::of_script("// /// wardroom\n// a = 1\rcode()\n// ///"), Err(ManifestError::Unclosed { line: 1 }));
+    }
+
+    #[test]
+    fn a_script_without_a_header_has_none() {
+        assert_eq!(Manifest::of_script("let a; // /// wardroom"), Ok(None));
         assert_eq!(Manifest::of_script(""), Ok(None));
         assert_eq!(Manifest::of_script("// only a comment"), Ok(None));
     }

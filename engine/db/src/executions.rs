@@ -1,8 +1,8 @@
 //! Executions: one row per attempt, and the one place that moves its status.
 //!
 //! Rows come into being running ([`Database::start`]) or whole
-//! ([`Database::record`]), and leave a status only through [`MOVE`] and
-//! [`INTERRUPT`], which both ask `status` what may follow what.
+//! ([`Database::record`]), and leave a status only through `MOVE` and
+//! `INTERRUPT`, which both ask `status` what may follow what.
 
 use std::borrow::Cow;
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use wardroom_core::failure::{Failure, FailureKind, Output, Position};
+use wardroom_core::limit::DEFAULT_OUTPUT_BYTES;
 use wardroom_core::plan::Resolved;
 use wardroom_core::program::Entry;
 use wasmtime::Store;
@@ -121,12 +122,28 @@ fn json(text: &str) -> Called {
         .map_err(|error| ended(Failure::new(FailureKind::Failed, format!("the program's result is no JSON: {error}"))))
 }
 
-/// Standard output: JSON where it parses as such, else text, else bytes.
+/// A command's standard output: JSON, text, or bytes.
+///
+/// A command's output is its own, byte for byte. So it is JSON only where the
+/// value says it all: one line, written as we write it, with its line break.
+/// Indented, with repeated keys or numbers of more digits than a double has, it
+/// stays the text that it was; so does a string, which is shown without quotes.
 pub(crate) fn parse_output(bytes: Vec<u8>) -> Output {
     match String::from_utf8(bytes) {
-        Ok(text) => serde_json::from_str(&text).map_or(Output::Text(text), Output::Json),
+        Ok(text) => exact_json(&text).map_or(Output::Text(text), Output::Json),
         Err(error) => Output::Bytes(error.into_bytes()),
     }
+}
+
+fn exact_json(text: &str) -> Option<Value> {
+    // A parsed value takes up to thirty times its text.
+    if text.len() as u64 > DEFAULT_OUTPUT_BYTES {
+        return None;
+    }
+    let line = text.strip_suffix('\n')?;
+    let value: Value = serde_json::from_str(line).ok()?;
+    let again = serde_json::to_string(&value).ok()?;
+    (!value.is_string() && again == line).then_some(value)
 }
 
 fn guest_failure(failure: GuestFailure) -> Failure {
@@ -146,4 +163,40 @@ fn script_failure(error: ScriptError) -> Failure {
     let position = error.position.map(|at| Position { line: at.line, column: at.column });
     let stack = (!error.stack.is_empty()).then_some(error.stack);
     Failure { stack, position, ..guest_failure(error.failure) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commands_output_is_json_where_nothing_of_it_is_lost() {
+        for exact in ["{}\n", "null\n", "[1,2.5,\"a\"]\n", "{\"b\":1,\"a\":{\"c\":[]}}\n", "18446744073709551615\n"] {
+            let output = parse_output(exact.as_bytes().to_vec());
+            let Output::Json(value) = &output else { panic!("{exact}: {output:?}") };
+            assert_eq!(format!("{value}\n"), exact);
+        }
+        for text in [
+            "",
+            "hello\n",
+            "\"hello\"\n",
+            "{}",
+            " {}\n",
+            "{}\r\n",
+            "{}\n\n",
+            "{\"a\": 1}\n",
+            "{\n  \"a\": 1\n}\n",
+            "{\"a\":1,\"a\":2}\n",
+            "123456789012345678901234567890\n",
+            "1.0000000000000000001\n",
+            "1e2\n",
+            "\"\\u0041\"\n",
+            "[\"\\/\"]\n",
+        ] {
+            assert_eq!(parse_output(text.as_bytes().to_vec()), Output::Text(text.to_owned()), "{text}");
+        }
+        assert_eq!(parse_output(vec![0xff]), Output::Bytes(vec![0xff]));
+        let long = format!("[{}0]\n", "0,".repeat(usize::try_from(DEFAULT_OUTPUT_BYTES).unwrap()));
+        assert!(matches!(parse_output(long.into_bytes()), Output::Text(_)));
+    }
 }

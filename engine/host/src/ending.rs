@@ -6,8 +6,10 @@ use wardroom_core::text::truncated;
 use wardroom_core::witness::HostFault;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi_http::FieldMapError;
 
 use crate::call::Ended;
+use crate::imports::requests::FIELDS_BYTES;
 
 /// Bytes kept of a guest's own failure text, and of its stack.
 const MESSAGE_BYTES: usize = 16 << 10;
@@ -51,17 +53,29 @@ fn limit(error: &wasmtime::Error, facts: &Facts<'_>) -> Option<Failure> {
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
         return failure(format!("more than {MAX_HANDLES} handles were open at once"));
     }
+    if matches!(error.downcast_ref(), Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields)) {
+        return failure(format!("the headers of one request take more than {}", SizeText(FIELDS_BYTES as u64)));
+    }
     let text = format!("{error:#}");
     if text.contains("hostcall") || text.contains("fuel allocated for host") {
         return failure(format!("one call handed the host more than {}", SizeText(HOSTCALL_BYTES)));
     }
-    if facts.memory_refused && trap != Some(&Trap::StackOverflow) {
+    if facts.memory_refused && is_for_want_of_memory(trap, &text) {
         return failure(format!("the memory limit of {} was reached", SizeText(facts.limits.memory)));
     }
     if text.contains("pooling allocator") || text.contains("exceeds the limit") || text.contains("maximum concurrent") {
         return failure(format!("the program needs more than the sandbox has: {}", root(error)));
     }
     None
+}
+
+/// How programs end that were refused memory: they abort, use the refusal's -1
+/// as an address, or do not start. A division by zero is their own affair.
+fn is_for_want_of_memory(trap: Option<&Trap>, text: &str) -> bool {
+    match trap {
+        Some(trap) => matches!(trap, Trap::UnreachableCodeReached | Trap::MemoryOutOfBounds | Trap::AllocationTooLarge),
+        None => text.contains("exceeds memory limits") || text.contains("exceeds table limits"),
+    }
 }
 
 fn trap(error: &wasmtime::Error, facts: &Facts<'_>) -> Failure {
@@ -128,6 +142,21 @@ fn json_bytes(value: &serde_json::Value) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refused_memory_explains_an_abort_and_no_bug() {
+        let limits = Limits::default();
+        let facts = Facts { memory_refused: true, limits: &limits, script: false };
+        let kind = |error: wasmtime::Error| explain(&error, &facts).kind;
+        for trap in [Trap::UnreachableCodeReached, Trap::MemoryOutOfBounds] {
+            assert_eq!(kind(trap.into()), FailureKind::Limit, "{trap}");
+        }
+        for trap in [Trap::IntegerDivisionByZero, Trap::StackOverflow, Trap::IndirectCallToNull] {
+            assert_eq!(kind(trap.into()), FailureKind::Trap, "{trap}");
+        }
+        assert_eq!(kind(wasmtime::Error::msg("memory minimum size of 9 pages exceeds memory limits")), FailureKind::Limit);
+        assert_eq!(kind(wasmtime::Error::msg("max blocking attempts exceeded")), FailureKind::Trap);
+    }
 
     #[test]
     fn a_result_is_kept_up_to_its_cap() {

@@ -58,6 +58,9 @@ pub enum HostError {
         /// The ceiling.
         max: u64,
     },
+    /// It declares more memories, tables or instances than a run may have.
+    #[error("the program needs more than the sandbox has: {0}")]
+    TooMuch(String),
     /// The machine, or a bug of ours.
     #[error("{0}")]
     Host(String),

@@ -146,6 +146,15 @@ pub(crate) fn function(component: &Component, engine: &Engine, wanted: &str) -> 
     Err(HostError::NoFunction { wanted: wanted.to_owned(), near })
 }
 
+/// Those of a function's params whose every value is a JSON string.
+pub(crate) fn text_params(component: &Component, engine: &Engine, wanted: &str) -> Result<Vec<String>, HostError> {
+    let export = function(component, engine, wanted)?;
+    let schema = value::params_schema(&export.ty).unwrap_or_default();
+    let is_text = |schema: &Value| schema.get("type").is_some_and(|kind| kind == "string") || schema.get("enum").is_some();
+    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    Ok(properties.filter(|(_, schema)| is_text(schema)).map(|(name, _)| name.clone()).collect())
+}
+
 /// The door that is meant where none was named.
 pub(crate) fn entry(component: &Component, engine: &Engine, wanted: Option<&str>, args: &[String]) -> Result<Entry, HostError> {
     let no_args = |entry: Entry| match args {

@@ -128,13 +128,15 @@ impl Loader {
         };
         self.notice.prepared();
         let compiled = compiled?;
+        // Before it is stored: what the sandbox cannot hold is of no use.
+        let component = deserialize(sandbox, &compiled).map_err(|error| source.unfit(&error))?;
         self.cache.store(slot, &compiled)?;
-        deserialize(sandbox, &compiled).ok_or_else(|| HostError::Host("code compiled for this engine does not fit it".to_owned()))
+        Ok(component)
     }
 
     /// What does not verify, or was made by another build, is built anew.
     fn cached(&self, sandbox: &Sandbox, slot: &Slot) -> Option<Component> {
-        deserialize(sandbox, &self.cache.load(slot)?)
+        deserialize(sandbox, &self.cache.load(slot)?).ok()
     }
 
     fn remembered(&self, key: &Key) -> Option<Arc<Loaded>> {
@@ -173,6 +175,15 @@ impl Source<'_> {
             Self::Interpreter { .. } => INTERPRETER_NAME,
         }
     }
+
+    /// Fresh code that the engine does not take: more memories, tables or
+    /// instances than a run may have.
+    fn unfit(&self, error: &wasmtime::Error) -> HostError {
+        match self {
+            Self::Foreign { .. } => HostError::TooMuch(error.root_cause().to_string()),
+            Self::Interpreter { .. } => HostError::Host(format!("the interpreter's code does not fit the engine: {error:#}")),
+        }
+    }
 }
 
 async fn compile_own(kind: EngineKind) -> Result<Vec<u8>, HostError> {
@@ -195,10 +206,10 @@ fn check_size(program: &Program) -> Result<(), HostError> {
 }
 
 #[expect(unsafe_code, reason = "the one place where verified compiled code is mapped")]
-fn deserialize(sandbox: &Sandbox, compiled: &[u8]) -> Option<Component> {
+fn deserialize(sandbox: &Sandbox, compiled: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the bytes come from `precompile_component` of this same build,
     // in a child whose standard output only we hold or in this process, and
     // where they lay on disk in between, `Cache::load` has authenticated these
     // very bytes in memory. wasmtime itself refuses other builds' code.
-    unsafe { Component::deserialize(&sandbox.engine, compiled) }.ok()
+    unsafe { Component::deserialize(&sandbox.engine, compiled) }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wardroom_core::capability::Refusal;
 use wardroom_core::clock::Clock;
-use wardroom_core::limit::{MAX_HOSTS, MAX_REFUSALS};
+use wardroom_core::limit::{MAX_HOSTS, MAX_REFUSAL_TEXT, MAX_REFUSALS};
 use wardroom_core::log::{Level, LogLine, Progress};
 use wardroom_core::text::truncated;
 use wardroom_core::witness::{BoxFuture, HostFault, Witness};
@@ -103,16 +103,18 @@ impl Witness for Notes {
     }
 
     fn refused(&self, refusal: &Refusal) {
+        let refusal = bounded(refusal);
         let mut kept = self.kept();
-        let news = !kept.refusals.contains(refusal) && kept.refusals.len() < MAX_REFUSALS;
+        let news = !kept.refusals.contains(&refusal) && kept.refusals.len() < MAX_REFUSALS;
         if news {
             kept.refusals.push(refusal.clone());
             drop(kept);
-            self.witness.refused(refusal);
+            self.witness.refused(&refusal);
         }
     }
 
     fn contacted(&self, host: &str) {
+        let host = truncated(host, MAX_REFUSAL_TEXT);
         let mut kept = self.kept();
         if kept.hosts.iter().any(|known| known == host) || kept.hosts.len() >= MAX_HOSTS {
             return;
@@ -130,5 +132,33 @@ impl Witness for Notes {
             }
             done
         })
+    }
+}
+
+/// A refusal as it is kept. A scope that was cut would be another scope, so a
+/// long one is left out.
+fn bounded(refusal: &Refusal) -> Refusal {
+    Refusal {
+        capability: refusal.capability,
+        wanted: truncated(&refusal.wanted, MAX_REFUSAL_TEXT).to_owned(),
+        reason: truncated(&refusal.reason, MAX_REFUSAL_TEXT).to_owned(),
+        scope: refusal.scope.clone().filter(|scope| scope.len() <= MAX_REFUSAL_TEXT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wardroom_core::capability::Capability;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_kept_in_short() {
+        let long = "\u{20ac}".repeat(MAX_REFUSAL_TEXT);
+        let refusal = Refusal { capability: Capability::Read, wanted: long.clone(), reason: long.clone(), scope: Some(long) };
+        let kept = bounded(&refusal);
+        assert_eq!((kept.wanted.len(), kept.reason.len(), kept.scope), (1023, 1023, None), "cut between characters");
+        let short = Refusal { wanted: "a".to_owned(), reason: "b".to_owned(), scope: Some("c".to_owned()), ..refusal };
+        assert_eq!(bounded(&short), short);
     }
 }

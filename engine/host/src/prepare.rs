@@ -222,10 +222,29 @@ fn strip_types(source: &[u8]) -> Result<Vec<u8>, HostError> {
     if as_module.is_ok() {
         return as_module.map(String::into_bytes);
     }
-    let as_body = strip_module(format!("{BEFORE}{source}{AFTER}"));
-    // Stripping changes no length, so the frame comes off as it went on.
-    let body = as_body.ok().and_then(|text| Some(text.strip_prefix(BEFORE)?.strip_suffix(AFTER)?.to_owned()));
-    body.map_or(as_module, Ok).map(String::into_bytes)
+    match strip_module(format!("{BEFORE}{source}{AFTER}")) {
+        // Stripping changes no length, so the frame comes off as it went on.
+        Ok(text) => text.strip_prefix(BEFORE).and_then(|text| text.strip_suffix(AFTER)).map_or(as_module, |body| Ok(body.to_owned())),
+        Err(as_body) if as_module.as_ref().is_err_and(is_about_return) => Err(one_line_up(as_body)),
+        Err(_) => as_module,
+    }
+    .map(String::into_bytes)
+}
+
+/// The text is a function's body; what else is wrong, only its reading as one
+/// tells.
+fn is_about_return(error: &HostError) -> bool {
+    matches!(error, HostError::Script { message, .. } if message.contains("Return statement is not allowed"))
+}
+
+/// A place in the framed text, as one in the text itself.
+fn one_line_up(error: HostError) -> HostError {
+    match error {
+        HostError::Script { message, position } => {
+            HostError::Script { message, position: position.map(|(line, column)| (line.saturating_sub(1).max(1), column)) }
+        }
+        other => other,
+    }
 }
 
 fn strip_module(source: String) -> Result<String, HostError> {

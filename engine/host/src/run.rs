@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!  permit ─▶ load ─▶ store + instance ─▶ call ──▶ ending
-//!                         │   all of it under one deadline and one
-//!                         │   cancellation; either drops the store,
-//!                         └── and with it the guest
+//!             │           │   under one deadline and one cancellation;
+//!             │           │   either drops the store, and with it the guest
+//!             └── only cancelled: what is compiled first is no time of a run's
 //! ```
 
 use std::future::Future;
@@ -21,7 +21,7 @@ use wardroom_core::limit::{DurationText, HOSTCALL_BYTES, MAX_HANDLES, MAX_RANDOM
 use wardroom_core::log::Level;
 use wardroom_core::plan::{Lent, Plan, Runner};
 use wardroom_core::program::{Entry, Format, Program, Shape};
-use wardroom_core::witness::BoxFuture;
+use wardroom_core::witness::{BoxFuture, StateSource};
 use wasmtime::Store;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
@@ -136,13 +136,28 @@ impl Host {
     pub async fn entry(&self, program: &Program, function: Option<&str>, args: &[String], fuel: bool) -> Result<Entry, HostError> {
         if program.format.is_script() {
             return match (function, args) {
-                (None, []) => Ok(Entry::Script),
+                (None, []) => {
+                    // Its first compilation belongs here, before a run begins.
+                    self.loader.interpreter(engine_kind(fuel)).await?;
+                    Ok(Entry::Script)
+                }
                 (Some(_), _) => Err(HostError::NoEntry("a script has no functions to name: it is run as a whole".to_owned())),
                 (None, _) => Err(HostError::NoEntry("a script takes params, no arguments: use `--param NAME=VALUE`".to_owned())),
             };
         }
         let loaded = self.loader.component(program, engine_kind(fuel)).await?;
         inspect::entry(&loaded.component, &loaded.sandbox.engine, function, args)
+    }
+
+    /// The params of a function that are text, so that what was typed for them
+    /// is not read as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] where there is no such function.
+    pub async fn text_params(&self, program: &Program, function: &str, fuel: bool) -> Result<Vec<String>, HostError> {
+        let loaded = self.loader.component(program, engine_kind(fuel)).await?;
+        inspect::text_params(&loaded.component, &loaded.sandbox.engine, function)
     }
 
     /// Whether instances come from a pool, rather than being made on demand
@@ -158,13 +173,23 @@ impl Host {
     async fn run_plan(&self, plan: &Plan, lent: Lent) -> Outcome {
         let limits = &plan.resolved().limits;
         let notes = Arc::new(Notes::new(lent.witness, self.clock.clone(), limits.log_bytes));
-        let mut run = Run { host: self, plan, notes: notes.clone(), capture: None, usage: Usage::default(), changes: Vec::new() };
+        let mut run = Run { host: self, plan, notes, stdout: None, lines: Vec::new(), usage: Usage::default(), changes: Vec::new() };
         let deadline = limits.deadline;
+        let mut cancelled = lent.cancelled;
+        let loaded = tokio::select! {
+            biased;
+            () = &mut cancelled => Err(was_cancelled()),
+            loaded = run.load() => loaded.map_err(HostError::into_failure),
+        };
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(failure) => return run.outcome(Err(failure)),
+        };
         let mut clock = Stopwatch::default();
         let ending = tokio::select! {
             biased;
-            () = lent.cancelled => Err(Failure::new(FailureKind::Cancelled, "the execution was cancelled")),
-            ended = tokio::time::timeout(deadline, Stopwatched { run: Box::pin(run.execute(lent.state)), clock: &mut clock }) => {
+            () = cancelled => Err(was_cancelled()),
+            ended = tokio::time::timeout(deadline, Stopwatched { run: Box::pin(run.execute(&loaded, lent.state)), clock: &mut clock }) => {
                 ended.unwrap_or_else(|_| Err(Failure::new(
                     FailureKind::Deadline,
                     format!("`{}` ran longer than its {} deadline", plan.resolved().program.name, DurationText(deadline)),
@@ -189,12 +214,23 @@ impl Runner for Host {
     }
 }
 
+fn was_cancelled() -> Failure {
+    Failure::new(FailureKind::Cancelled, "the execution was cancelled")
+}
+
 fn broken(why: &str) -> Outcome {
     Outcome { ending: Err(Failure::new(FailureKind::Host, why)), partial_output: None, usage: Usage::default(), state_changes: Vec::new() }
 }
 
 pub(crate) const fn engine_kind(fuel: bool) -> EngineKind {
     if fuel { EngineKind::Fuel } else { EngineKind::Epoch }
+}
+
+/// What a plan's program became: code, and where that is the interpreter, the
+/// script that it is given.
+struct LoadedProgram {
+    loaded: Arc<Loaded>,
+    script: Option<Arc<str>>,
 }
 
 /// One run, from its plan to its outcome.
@@ -204,37 +240,40 @@ struct Run<'a> {
     notes: Arc<Notes>,
     /// What a command writes to its standard output; outlives the store, so
     /// that the output of a run that ends badly is kept.
-    capture: Option<Capture>,
+    stdout: Option<Capture>,
+    /// What becomes log lines; outlives the store, because a last line without
+    /// a line break is said when the run is over.
+    lines: Vec<Capture>,
     usage: Usage,
     changes: Vec<(String, Option<String>)>,
 }
 
 impl Run<'_> {
-    async fn execute(&mut self, source: Arc<dyn wardroom_core::witness::StateSource>) -> Result<Output, Failure> {
-        let plan = self.plan.resolved();
-        let kind = engine_kind(plan.limits.fuel.is_some());
-        let (loaded, script) = self.load(&plan.program, kind).await.map_err(HostError::into_failure)?;
+    async fn execute(&mut self, program: &LoadedProgram, source: Arc<dyn StateSource>) -> Result<Output, Failure> {
+        let LoadedProgram { loaded, script } = program;
         let state = self.load_state(source).await?;
         let ticking = loaded.sandbox.ticking();
         if !ticking.works() {
             return Err(Failure::new(FailureKind::Host, "no thread could be started that ends a spinning program"));
         }
-        let mut store = self.store(&loaded, state)?;
-        let ended = call::call(&mut store, &loaded, plan, script.as_deref(), self.capture.as_ref()).await;
+        let mut store = self.store(loaded, state)?;
+        let ended = call::call(&mut store, loaded, self.plan.resolved(), script.as_deref(), self.stdout.as_ref()).await;
         self.settle_store(store, ended)
     }
 
-    async fn load(&self, program: &Program, kind: EngineKind) -> Result<(Arc<Loaded>, Option<Arc<str>>), HostError> {
-        match program.format {
+    async fn load(&self) -> Result<LoadedProgram, HostError> {
+        let plan = self.plan.resolved();
+        let (loader, kind) = (&self.host.loader, engine_kind(plan.limits.fuel.is_some()));
+        match plan.program.format {
             Format::JavaScript | Format::TypeScript => {
-                let script = self.host.loader.script(program).await?;
-                Ok((self.host.loader.interpreter(kind).await?, Some(script)))
+                let script = Some(loader.script(&plan.program).await?);
+                Ok(LoadedProgram { loaded: loader.interpreter(kind).await?, script })
             }
-            Format::Component | Format::Module => Ok((self.host.loader.component(program, kind).await?, None)),
+            Format::Component | Format::Module => Ok(LoadedProgram { loaded: loader.component(&plan.program, kind).await?, script: None }),
         }
     }
 
-    async fn load_state(&self, source: Arc<dyn wardroom_core::witness::StateSource>) -> Result<Option<StateView>, Failure> {
+    async fn load_state(&self, source: Arc<dyn StateSource>) -> Result<Option<StateView>, Failure> {
         let Some(quota) = self.plan.access().state else { return Ok(None) };
         match source.load().await {
             Ok(entries) => Ok(Some(StateView::new(quota, entries))),
@@ -258,7 +297,7 @@ impl Run<'_> {
             table,
             wasi,
             folders,
-            http: WasiHttpCtx::new(),
+            http: crate::imports::requests::context(),
             gate,
         };
         let mut store = Store::new(&loaded.sandbox.engine, run);
@@ -286,22 +325,26 @@ impl Run<'_> {
                 wasi.env(name.as_str(), value);
             }
         }
-        let stderr = Capture::lines(self.notes.clone(), Level::Warn);
+        let stderr = self.said_as(Level::Warn);
         wasi.stderr(stderr);
         if let Entry::Command { args } = &resolved.entry {
             wasi.arg(&resolved.program.name).args(args);
             wasi.stdin(MemoryInputPipe::new(resolved.input.stdin.clone()));
             let stdout = Capture::keeping(resolved.limits.output_bytes);
-            self.capture = Some(stdout.clone());
+            self.stdout = Some(stdout.clone());
             wasi.stdout(stdout);
         } else {
-            wasi.stdout(Capture::lines(self.notes.clone(), Level::Info));
+            wasi.stdout(self.said_as(Level::Info));
         }
-        crate::imports::refuse_sockets(&mut wasi, self.notes.clone());
-        let folders = Folders::open(&mut wasi, &self.plan.access().folders, &self.host.fence);
-        let folders =
-            folders.map_err(|(name, error)| Failure::new(FailureKind::Denied, format!("the folder `{name}` cannot be opened: {error}")))?;
-        Ok((wasi.build(), folders))
+        crate::imports::refuse_sockets(&mut wasi);
+        Folders::open(wasi, &self.plan.access().folders, &self.host.fence)
+            .map_err(|(name, error)| Failure::new(FailureKind::Denied, format!("the folder `{name}` cannot be opened: {error}")))
+    }
+
+    fn said_as(&mut self, level: Level) -> Capture {
+        let capture = Capture::lines(self.notes.clone(), level);
+        self.lines.push(capture.clone());
+        capture
     }
 
     /// What is left in a store whose guest ended by itself.
@@ -317,7 +360,10 @@ impl Run<'_> {
     }
 
     fn outcome(mut self, ending: Result<Output, Failure>) -> Outcome {
-        let (stdout, cut) = self.capture.as_ref().map(Capture::finish).unwrap_or_default();
+        for lines in &self.lines {
+            lines.finish();
+        }
+        let (stdout, cut) = self.stdout.as_ref().map(Capture::finish).unwrap_or_default();
         let summary = self.notes.summary();
         self.usage.output_truncated |= cut;
         self.usage.log_truncated = summary.log_truncated;

@@ -1,4 +1,4 @@
 // needs-state-denied
-// expect-failure: denied PermissionDenied: the task was not granted state
+// expect-failure: denied PermissionDenied: no state was granted
 // expect-position: 4:7
 state.set("a", 1);

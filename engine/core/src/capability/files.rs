@@ -22,6 +22,9 @@ pub enum FolderError {
     /// The caller's own path was relative; a bug above.
     #[error("`{}` is not absolute", .0.display())]
     Relative(PathBuf),
+    /// A record could not name it.
+    #[error("`{}` has a name that is no UTF-8: expected a path that can be written down", .0.display())]
+    NoText(PathBuf),
 }
 
 impl FolderScope {
@@ -33,13 +36,16 @@ impl FolderScope {
     /// # Errors
     ///
     /// [`FolderError`] for a text that is no path, or a path that is not
-    /// absolute.
+    /// absolute or no UTF-8.
     pub fn new(text: &str, absolute: &Path) -> Result<Self, FolderError> {
         if text.is_empty() || text.contains('\0') {
             return Err(FolderError::NoPath(text.to_owned()));
         }
         if !absolute.is_absolute() || absolute.components().any(|part| matches!(part, Component::ParentDir)) {
             return Err(FolderError::Relative(absolute.to_owned()));
+        }
+        if absolute.to_str().is_none() {
+            return Err(FolderError::NoText(absolute.to_owned()));
         }
         Ok(Self { text: tidy(text), absolute: absolute.to_owned() })
     }
@@ -120,5 +126,13 @@ mod tests {
         for wrong in ["a", "/a/../b"] {
             assert!(matches!(FolderScope::new("a", Path::new(wrong)), Err(FolderError::Relative(_))));
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_no_record_could_name_is_refused() {
+        use std::os::unix::ffi::OsStrExt;
+        let path = Path::new(std::ffi::OsStr::from_bytes(b"/a/\xff"));
+        assert_eq!(FolderScope::new("a", path), Err(FolderError::NoText(path.to_owned())));
     }
 }

@@ -6,42 +6,61 @@
 //! - A path outside of every granted folder is refused, recorded, and reaches
 //!   nothing: it goes to a *fence*, a preopen of `/` that answers to no path.
 //! - Nothing is changed before the execution's start row is durable.
-//! - Links are never made: one could lead another program out of the folder.
+//! - Links are never made or moved: one could lead another program out of the
+//!   folder.
+//! - What is on its way to or from a file, and the listings of folders, are
+//!   kept by the host: both are bounded here.
 
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
 
 use wardroom_core::capability::files::FolderAccess;
 use wardroom_core::capability::{Capability, Refusal};
 use wardroom_core::witness::Witness;
 use wasmtime::component::{HasData, Resource, ResourceTable};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtx, WasiFilesystemCtxView};
+use wasmtime_wasi::p2::bindings::filesystem::preopens::Host as _;
 use wasmtime_wasi::p2::bindings::filesystem::types::{self, ErrorCode, HostDescriptor, HostDirectoryEntryStream};
-use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
-use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use crate::notes::Notes;
 
 /// The name of the fence among the preopens.
 const FENCE_NAME: &str = "/";
+/// Bytes that a file's stream takes at once, and keeps until they are written.
+const STREAM_BYTES: usize = 64 << 10;
+/// Listings open at once. wasmtime reads a folder whole, so each holds as many
+/// names as the folder has.
+const MAX_LISTINGS: usize = 32;
 
 /// The folders of a run, as its guest knows them.
 #[derive(Default)]
 pub(crate) struct Folders {
-    /// What stands behind the fence: an empty folder's identity.
-    fence: Option<(u64, u64)>,
+    /// The open folder behind the fence. Every descriptor of it is a copy of
+    /// this one, because nothing is ever opened through it; so it is known
+    /// without asking the disk.
+    fence: Option<Arc<File>>,
     granted: Vec<FolderAccess>,
+    listings: AtomicUsize,
 }
 
 impl Folders {
-    /// Opens the granted folders as preopens, behind the fence.
+    /// Opens the granted folders as preopens, behind the fence, and completes
+    /// what the guest is given.
     ///
     /// # Errors
     ///
     /// A folder that vanished or cannot be read, with its name.
-    pub(crate) fn open(wasi: &mut WasiCtxBuilder, granted: &[FolderAccess], fence: &Path) -> Result<Self, (String, std::io::Error)> {
-        use std::os::unix::fs::MetadataExt;
+    pub(crate) fn open(
+        mut wasi: WasiCtxBuilder,
+        granted: &[FolderAccess],
+        fence: &Path,
+    ) -> Result<(WasiCtx, Self), (String, std::io::Error)> {
         let named = |name: &str, error: wasmtime::Error| {
             let error = error.downcast::<std::io::Error>().unwrap_or_else(|error| std::io::Error::other(format!("{error:#}")));
             (name.to_owned(), error)
@@ -49,10 +68,7 @@ impl Folders {
         // First, so that wasi-libc, which takes the last of equally good
         // matches, prefers a granted `.` or `/`.
         let root_granted = granted.iter().any(|entry| entry.folder.text() == FENCE_NAME);
-        let mut identity = None;
         if !root_granted {
-            let meta = File::open(fence).and_then(|file| file.metadata()).map_err(|error| (FENCE_NAME.to_owned(), error))?;
-            identity = Some((meta.dev(), meta.ino()));
             wasi.preopened_dir(fence, FENCE_NAME, FsPerms::ReadOnly).map_err(|error| named(FENCE_NAME, error))?;
         }
         for entry in granted {
@@ -60,7 +76,19 @@ impl Folders {
             let text = entry.folder.text();
             wasi.preopened_dir(entry.folder.absolute(), text, perms).map_err(|error| named(text, error))?;
         }
-        Ok(Self { fence: identity, granted: granted.to_vec() })
+        let mut wasi = wasi.build();
+        let fence = if root_granted { None } else { Some(first_preopen(&mut wasi).map_err(|error| named(FENCE_NAME, error))?) };
+        Ok((wasi, Self { fence, granted: granted.to_vec(), listings: AtomicUsize::new(0) }))
+    }
+}
+
+fn first_preopen(wasi: &mut WasiCtx) -> wasmtime::Result<Arc<File>> {
+    let mut table = ResourceTable::new();
+    let preopens = WasiFilesystemCtxView { ctx: wasi.filesystem(), table: &mut table }.get_directories()?;
+    let first = preopens.first().map(|(folder, _)| table.get(folder)).transpose()?;
+    match first {
+        Some(Descriptor::Dir(folder)) => Ok(folder.dir.clone()),
+        _ => Err(wasmtime::Error::msg("the fence is no folder")),
     }
 }
 
@@ -101,15 +129,8 @@ impl GuardedView<'_> {
 
     /// The path lies outside of every granted folder.
     fn is_fence(&mut self, fd: &Fd) -> FsResult<bool> {
-        use std::os::unix::fs::MetadataExt;
-        let Some(fence) = self.folders.fence else { return Ok(false) };
-        match self.table.get(fd)? {
-            Descriptor::Dir(dir) => {
-                let meta = dir.dir.metadata().map_err(FsError::from)?;
-                Ok((meta.dev(), meta.ino()) == fence)
-            }
-            Descriptor::File(_) => Ok(false),
-        }
+        let Some(fence) = &self.folders.fence else { return Ok(false) };
+        Ok(matches!(self.table.get(fd)?, Descriptor::Dir(folder) if Arc::ptr_eq(&folder.dir, fence)))
     }
 
     /// May this call go on at this place? Reading beyond the fence, writing
@@ -148,6 +169,31 @@ impl GuardedView<'_> {
         self.notes.effect().await.map_err(|fault| FsError::trap(wasmtime::Error::new(fault)))
     }
 
+    /// The start row before a change through a descriptor, which may have been
+    /// opened for reading only. Where the folder may not be written, the call
+    /// itself says so.
+    async fn effect_on(&mut self, fd: &Fd) -> FsResult<()> {
+        if self.read_only(fd)?.is_none() {
+            self.effect().await?;
+        }
+        Ok(())
+    }
+
+    async fn is_link(&mut self, fd: &Fd, path: &str) -> bool {
+        // With a slash behind it, a link would be looked through.
+        let path = path.trim_end_matches('/').to_owned();
+        let there = Resource::new_borrow(fd.rep());
+        let stat = HostDescriptor::stat_at(&mut self.inner(), there, types::PathFlags::empty(), path).await;
+        stat.is_ok_and(|stat| stat.type_ == types::DescriptorType::SymbolicLink)
+    }
+
+    /// A stream that takes no more at once than it says.
+    fn bounded(&mut self, stream: Resource<DynOutputStream>) -> FsResult<Resource<DynOutputStream>> {
+        let stream = self.table.delete(stream)?;
+        let bounded: DynOutputStream = Box::new(Bounded(stream));
+        Ok(self.table.push(bounded)?)
+    }
+
     /// Follows links as the call itself would, so that what is looked at is
     /// what would be opened.
     async fn check_kind(&mut self, fd: &Fd, flags: types::PathFlags, path: &str, intent: Intent) -> FsResult<()> {
@@ -162,6 +208,8 @@ impl GuardedView<'_> {
 }
 
 const NOT_PLAIN: &str = "it is no regular file or folder";
+
+const NO_LINKS: &str = "links are never made or moved for a program";
 
 fn is_plain(kind: types::DescriptorType) -> bool {
     matches!(kind, types::DescriptorType::RegularFile | types::DescriptorType::Directory)
@@ -233,7 +281,12 @@ impl HostDescriptor for GuardedView<'_> {
 
     async fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<types::DirectoryEntryStream>> {
         self.admit(&fd, FENCE_NAME, Intent::Read).await?;
-        HostDescriptor::read_directory(&mut self.inner(), fd).await
+        if self.folders.listings.load(Ordering::Relaxed) >= MAX_LISTINGS {
+            return Err(ErrorCode::InsufficientMemory.into());
+        }
+        let listing = HostDescriptor::read_directory(&mut self.inner(), fd).await?;
+        self.folders.listings.fetch_add(1, Ordering::Relaxed);
+        Ok(listing)
     }
 
     async fn create_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
@@ -253,15 +306,15 @@ impl HostDescriptor for GuardedView<'_> {
         HostDescriptor::set_times_at(&mut self.inner(), fd, flags, path, access, modification).await
     }
 
-    async fn link_at(&mut self, fd: Fd, flags: types::PathFlags, old: String, new_fd: Fd, new: String) -> FsResult<()> {
+    async fn link_at(&mut self, fd: Fd, _: types::PathFlags, old: String, new_fd: Fd, new: String) -> FsResult<()> {
         self.admit(&fd, &old, Intent::Write).await?;
         self.admit(&new_fd, &new, Intent::Write).await?;
-        HostDescriptor::link_at(&mut self.inner(), fd, flags, old, new_fd, new).await
+        Err(self.refuse(Intent::Write, &format!("{new} -> {old}"), NO_LINKS, None))
     }
 
     async fn symlink_at(&mut self, fd: Fd, old: String, new: String) -> FsResult<()> {
         self.admit(&fd, &new, Intent::Write).await?;
-        Err(self.refuse(Intent::Write, &format!("{new} -> {old}"), "links are never made for a program", None))
+        Err(self.refuse(Intent::Write, &format!("{new} -> {old}"), NO_LINKS, None))
     }
 
     async fn remove_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
@@ -272,6 +325,9 @@ impl HostDescriptor for GuardedView<'_> {
     async fn rename_at(&mut self, fd: Fd, old: String, new_fd: Fd, new: String) -> FsResult<()> {
         self.admit(&fd, &old, Intent::Write).await?;
         self.admit(&new_fd, &new, Intent::Write).await?;
+        if self.is_link(&fd, &old).await {
+            return Err(self.refuse(Intent::Write, &format!("{old} to {new}"), NO_LINKS, None));
+        }
         HostDescriptor::rename_at(&mut self.inner(), fd, old, new_fd, new).await
     }
 
@@ -299,10 +355,12 @@ impl HostDescriptor for GuardedView<'_> {
     }
 
     async fn set_size(&mut self, fd: Fd, size: u64) -> FsResult<()> {
+        self.effect_on(&fd).await?;
         HostDescriptor::set_size(&mut self.inner(), fd, size).await
     }
 
     async fn set_times(&mut self, fd: Fd, access: types::NewTimestamp, modification: types::NewTimestamp) -> FsResult<()> {
+        self.effect_on(&fd).await?;
         HostDescriptor::set_times(&mut self.inner(), fd, access, modification).await
     }
 
@@ -311,6 +369,7 @@ impl HostDescriptor for GuardedView<'_> {
     }
 
     async fn write(&mut self, fd: Fd, bytes: Vec<u8>, offset: u64) -> FsResult<u64> {
+        self.effect_on(&fd).await?;
         HostDescriptor::write(&mut self.inner(), fd, bytes, offset).await
     }
 
@@ -331,11 +390,13 @@ impl HostDescriptor for GuardedView<'_> {
     }
 
     fn write_via_stream(&mut self, fd: Fd, offset: u64) -> FsResult<Resource<DynOutputStream>> {
-        HostDescriptor::write_via_stream(&mut self.inner(), fd, offset)
+        let stream = HostDescriptor::write_via_stream(&mut self.inner(), fd, offset)?;
+        self.bounded(stream)
     }
 
     fn append_via_stream(&mut self, fd: Fd) -> FsResult<Resource<DynOutputStream>> {
-        HostDescriptor::append_via_stream(&mut self.inner(), fd)
+        let stream = HostDescriptor::append_via_stream(&mut self.inner(), fd)?;
+        self.bounded(stream)
     }
 
     async fn is_same_object(&mut self, a: Fd, b: Fd) -> wasmtime::Result<bool> {
@@ -353,6 +414,113 @@ impl HostDirectoryEntryStream for GuardedView<'_> {
     }
 
     fn drop(&mut self, stream: Resource<types::DirectoryEntryStream>) -> wasmtime::Result<()> {
-        HostDirectoryEntryStream::drop(&mut self.inner(), stream)
+        HostDirectoryEntryStream::drop(&mut self.inner(), stream)?;
+        self.folders.listings.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// A file's stream. wasmtime's own says that it takes 64 KiB at once, takes
+/// more all the same, and keeps it until a thread has written it.
+struct Bounded(DynOutputStream);
+
+#[wasmtime_wasi::async_trait]
+impl OutputStream for Bounded {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > STREAM_BYTES {
+            return Err(StreamError::trap("more was written than the stream had said it takes"));
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        self.0.flush()
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(self.0.check_write()?.min(STREAM_BYTES))
+    }
+
+    // Passed on, for wasmtime's shortcut without a task of its own.
+    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.0.blocking_write_and_flush(bytes).await
+    }
+
+    async fn cancel(&mut self) {
+        self.0.cancel().await;
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Bounded {
+    async fn ready(&mut self) {
+        self.0.ready().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wardroom_core::capability::files::FolderScope;
+
+    use super::*;
+
+    fn open(granted: &[FolderAccess], fence: &Path) -> (WasiCtx, Folders) {
+        Folders::open(WasiCtxBuilder::new(), granted, fence).unwrap()
+    }
+
+    /// Which preopens, by name, are the fence. Asked twice: a guest may.
+    fn fences(wasi: &mut WasiCtx, folders: &Folders) -> Vec<(String, bool)> {
+        let mut table = ResourceTable::new();
+        let mut found = Vec::new();
+        for _ in 0..2 {
+            let preopens = WasiFilesystemCtxView { ctx: wasi.filesystem(), table: &mut table }.get_directories().unwrap();
+            for (fd, name) in preopens {
+                let Descriptor::Dir(folder) = table.get(&fd).unwrap() else { panic!("{name} is no folder") };
+                found.push((name, folders.fence.as_ref().is_some_and(|fence| Arc::ptr_eq(fence, &folder.dir))));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_fence_is_known_by_its_descriptor_and_not_by_the_folder_behind_it() {
+        let behind = tempfile::tempdir().unwrap();
+        let place = behind.path().canonicalize().unwrap();
+        let granted = [FolderAccess { folder: FolderScope::new("same", &place).unwrap(), write: false }];
+        let (mut wasi, folders) = open(&granted, &place);
+        let expected = [("/".to_owned(), true), ("same".to_owned(), false)];
+        assert_eq!(fences(&mut wasi, &folders), [expected.clone(), expected].concat());
+
+        let root = [FolderAccess { folder: FolderScope::new("/", &place).unwrap(), write: false }];
+        let (mut wasi, folders) = open(&root, &place);
+        assert!(fences(&mut wasi, &folders).iter().all(|(_, fence)| !fence), "where `/` is granted there is none");
+    }
+
+    struct Taking;
+
+    #[wasmtime_wasi::async_trait]
+    impl OutputStream for Taking {
+        fn write(&mut self, _: Bytes) -> StreamResult<()> {
+            Ok(())
+        }
+        fn flush(&mut self) -> StreamResult<()> {
+            Ok(())
+        }
+        fn check_write(&mut self) -> StreamResult<usize> {
+            Ok(usize::MAX)
+        }
+    }
+
+    #[wasmtime_wasi::async_trait]
+    impl Pollable for Taking {
+        async fn ready(&mut self) {}
+    }
+
+    #[test]
+    fn a_stream_takes_no_more_at_once_than_it_says() {
+        let mut stream = Bounded(Box::new(Taking));
+        assert_eq!(stream.check_write().unwrap(), STREAM_BYTES);
+        assert!(stream.write(vec![0; STREAM_BYTES].into()).is_ok());
+        assert!(matches!(stream.write(vec![0; STREAM_BYTES + 1].into()), Err(StreamError::Trap(_))));
     }
 }

@@ -63,6 +63,11 @@ impl std::fmt::Debug for HttpGate {
 }
 
 impl WasiHttpHooks for HttpGate {
+    /// What a body's stream takes before it is sent is kept by the host.
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        super::requests::BODY_CHUNK_BYTES
+    }
+
     /// The wire sets it from the checked target.
     fn set_host_header(&mut self) -> bool {
         false

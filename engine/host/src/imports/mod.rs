@@ -8,6 +8,7 @@
 pub(crate) mod files;
 pub mod http;
 mod log;
+pub(crate) mod requests;
 mod sockets;
 pub(crate) mod state;
 
@@ -45,12 +46,14 @@ pub(crate) mod interpreter {
 /// Everything, linked once for an engine.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<RunState>> {
     let mut linker = Linker::new(engine);
-    // Ours stand in front of two of wasmtime's own.
-    linker.allow_shadowing(true);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    types::add_to_linker::<_, files::GuardedFiles>(&mut linker, RunState::files)?;
-    linker.allow_shadowing(false);
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    // Ours stand in front of some of wasmtime's own.
+    linker.allow_shadowing(true);
+    types::add_to_linker::<_, files::GuardedFiles>(&mut linker, RunState::files)?;
+    requests::bound(&mut linker)?;
+    sockets::refuse(&mut linker)?;
+    linker.allow_shadowing(false);
     automation::TaskProgram::add_to_linker::<_, HasSelf<RunState>>(&mut linker, |state| state)?;
     Ok(linker)
 }

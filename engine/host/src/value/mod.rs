@@ -2,8 +2,8 @@
 //!
 //! Owns: which JSON stands for which WIT value (the table in `wit/README.md`),
 //! in both directions, and the JSON Schema that says the same to callers. All
-//! three follow one another: a schema accepts exactly what [`from_json`]
-//! accepts, and what [`to_json`] writes reads back as the same value.
+//! three follow one another: a schema accepts exactly what [`from_json()`]
+//! accepts, and what [`to_json()`] writes reads back as the same value.
 //!
 //! Must never: run a guest, keep a value, or depend on the rest of this crate.
 //!

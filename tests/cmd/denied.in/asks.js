@@ -1,0 +1,4 @@
+// /// wardroom
+// read = ["data"]
+// ///
+return await fs.readFile("data/a.txt", "utf8");

@@ -1,0 +1,1 @@
+throw new Failure("unavailable", "the service sleeps");

@@ -1,0 +1,1 @@
+return await fs.readFile("data/a.txt", "utf8");

@@ -1,0 +1,1 @@
+state.set("runs", 1);

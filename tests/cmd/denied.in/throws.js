@@ -1,0 +1,4 @@
+const items = [1];
+items.forEach((item) => {
+  throw new RangeError(`no ${item}`);
+});

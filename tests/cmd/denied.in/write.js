@@ -1,0 +1,1 @@
+await fs.writeFile("data/b.txt", "two");

@@ -1,0 +1,4 @@
+// /// wardroom
+// net = ["https://{params.host}/x"]
+// ///
+return 1;

@@ -1,0 +1,3 @@
+// /// wardroom
+// name = "x"
+return 1;

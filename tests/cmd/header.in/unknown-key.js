@@ -1,0 +1,5 @@
+// /// wardroom
+// name = "x"
+// raed = ["data"]
+// ///
+return 1;

@@ -1,0 +1,6 @@
+//! Panics.
+
+fn main() {
+    println!("kept");
+    panic!("this is the end");
+}

@@ -1,0 +1,1 @@
+//! Commands for the tests; each file in `bin` says what it does.

@@ -1,0 +1,79 @@
+//! Asking for missing grants, on a real terminal (util-linux's `script` makes
+//! one), and silence where there is none.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+use crate::support::home::{BINARY, Home};
+use crate::support::parts::needs;
+
+const WANTS: &str = "// /// wardroom\n// read = [\".\"]\n// ///\nreturn (await fs.readFile(\"data.txt\", \"utf8\")).trim();\n";
+
+fn home() -> Home {
+    let home = Home::new();
+    home.file("data.txt", "the data\n");
+    home.file("wants.js", WANTS);
+    home
+}
+
+/// Runs the script on a terminal; types the answer once the question stands.
+fn on_a_terminal(home: &Home, answer: Option<&str>) -> Option<String> {
+    let there = Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !needs("script", there, "apt-get install bsdutils") {
+        return None;
+    }
+    let mut command = Command::new("script");
+    home.prepare(&mut command);
+    command.args(["-qefc", &format!("{BINARY} run wants.js"), "/dev/null"]).env("SHELL", "/bin/sh");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut seen = Vec::new();
+    let mut typed = answer.is_none();
+    let mut piece = [0; 1024];
+    while let Ok(read @ 1..) = stdout.read(&mut piece) {
+        seen.extend_from_slice(&piece[..read]);
+        if !typed && String::from_utf8_lossy(&seen).contains("[N]o:") {
+            stdin.write_all(answer.unwrap_or_default().as_bytes()).unwrap();
+            typed = true;
+        }
+    }
+    drop(stdin);
+    child.wait().unwrap();
+    Some(String::from_utf8_lossy(&seen).into_owned())
+}
+
+#[test]
+fn once_allows_this_run_and_asks_again_the_next_time() {
+    let home = home();
+    for _ in 0..2 {
+        let Some(seen) = on_a_terminal(&home, Some("o\n")) else { return };
+        assert!(seen.contains("asks for") && seen.contains("the data"), "{seen}");
+    }
+}
+
+#[test]
+fn always_is_remembered_for_these_bytes_and_no_others() {
+    let home = home();
+    let Some(seen) = on_a_terminal(&home, Some("a\n")) else { return };
+    assert!(seen.contains("the data"), "{seen}");
+    assert_eq!(home.record(&["wants.js"]).succeeded().result(), "the data");
+    home.file("wants.js", format!("{WANTS}\n// changed"));
+    assert_eq!(home.record(&["wants.js"]).ending(), ("failed", "denied", "operator", Some(1)));
+}
+
+#[test]
+fn no_and_a_bare_return_deny() {
+    let home = home();
+    for answer in ["n\n", "\n", "yes please\n"] {
+        let Some(seen) = on_a_terminal(&home, Some(answer)) else { return };
+        assert!(!seen.contains("the data") && seen.contains("denied"), "{seen}");
+    }
+}
+
+#[test]
+fn nobody_is_asked_where_no_terminal_is() {
+    let home = home();
+    let ended = home.feed(&["run", "wants.js"], "o\no\no\n");
+    assert_eq!(ended.code, Some(1), "{ended}");
+    assert!(!ended.stderr.contains("asks for:"), "{ended}");
+}

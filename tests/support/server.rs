@@ -1,0 +1,236 @@
+//! A real HTTP/1.1 server on loopback, small and bounded, that writes down what
+//! it was asked.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, oneshot};
+
+/// Bytes of one request, head and body together.
+const MAX_REQUEST: usize = 4 << 20;
+/// Connections at once.
+const MAX_CONNECTIONS: usize = 64;
+
+/// One request as it arrived.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Runs until it is dropped.
+pub(crate) struct Server {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<Request>>>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let requests = Arc::<Mutex<Vec<Request>>>::default();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (bound, binding) = std::sync::mpsc::channel();
+        let seen = requests.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                bound.send(listener.local_addr().unwrap()).unwrap();
+                tokio::select! {
+                    () = accept(listener, seen) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        Self { address: binding.recv().unwrap(), requests, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What arrived so far.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, seen: Arc<Mutex<Vec<Request>>>) {
+    let free = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    while let (Ok(slot), Ok((stream, _))) = (free.clone().acquire_owned().await, listener.accept().await) {
+        let seen = seen.clone();
+        tokio::spawn(async move {
+            let _slot = slot;
+            // A client that goes away is its own affair.
+            drop(serve(stream, &seen).await);
+        });
+    }
+}
+
+async fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Request>>) -> std::io::Result<()> {
+    let Some(request) = read(&mut stream).await? else { return Ok(()) };
+    seen.lock().unwrap().push(request.clone());
+    let parts: Vec<&str> = request.path.trim_start_matches('/').split('/').collect();
+    let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+    match parts.as_slice() {
+        ["never"] => loop {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        },
+        ["half"] => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf of it").await?;
+            loop {
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+            }
+        }
+        ["delay", ms] => {
+            tokio::time::sleep(Duration::from_millis(number(ms))).await;
+            answer(&mut stream, 200, &[("content-type", "application/json")], echo(&request).as_bytes()).await
+        }
+        ["bytes", count] => {
+            let bytes = vec![b'x'; usize::try_from(number(count)).unwrap_or(0)];
+            answer(&mut stream, 200, &[("content-type", "application/octet-stream")], &bytes).await
+        }
+        ["status", code] => {
+            let headers = [("content-type", "text/plain"), ("set-cookie", "a=1"), ("set-cookie", "b=2")];
+            answer(&mut stream, u16::try_from(number(code)).unwrap_or(500), &headers, b"gone").await
+        }
+        ["redirect", code] => answer(&mut stream, u16::try_from(number(code)).unwrap_or(302), &[("location", "/echo")], b"").await,
+        ["loop"] => answer(&mut stream, 302, &[("location", "/loop")], b"").await,
+        ["to"] => {
+            let target = decode(request.query.strip_prefix("url=").unwrap_or(""));
+            answer(&mut stream, 302, &[("location", &target)], b"").await
+        }
+        ["drip", count, ms] => drip(&mut stream, number(count), number(ms)).await,
+        _ => answer(&mut stream, 200, &[("content-type", "application/json")], echo(&request).as_bytes()).await,
+    }
+}
+
+fn echo(request: &Request) -> String {
+    json!({
+        "method": request.method,
+        "path": request.path,
+        "query": request.query,
+        "headers": request.headers,
+        "body": String::from_utf8_lossy(&request.body),
+    })
+    .to_string()
+}
+
+async fn answer(stream: &mut TcpStream, status: u16, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<()> {
+    let reason = match status {
+        200 => "OK",
+        302 => "Found",
+        404 => "Not Found",
+        _ => "Answer",
+    };
+    let mut head = format!("HTTP/1.1 {status} {reason}\r\ncontent-length: {}\r\nconnection: close\r\n", body.len());
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body).await?;
+    stream.shutdown().await
+}
+
+async fn drip(stream: &mut TcpStream, count: u64, ms: u64) -> std::io::Result<()> {
+    stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n").await?;
+    for _ in 0..count.min(1000) {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        stream.write_all(b"4\r\ndrip\r\n").await?;
+    }
+    stream.write_all(b"0\r\n\r\n").await?;
+    stream.shutdown().await
+}
+
+/// One request, or nothing where the client says nothing that fits.
+async fn read(stream: &mut TcpStream) -> std::io::Result<Option<Request>> {
+    let mut bytes = Vec::new();
+    let Some(head_end) = fill(stream, &mut bytes, |bytes| find(bytes, b"\r\n\r\n").map(|at| at + 4)).await? else { return Ok(None) };
+    let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
+    let mut lines = head.split("\r\n");
+    let mut first = lines.next().unwrap_or("").split(' ');
+    let (Some(method), Some(target)) = (first.next(), first.next()) else { return Ok(None) };
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let headers: BTreeMap<String, String> =
+        lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+    let length = headers.get("content-length").and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
+    let chunked = headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked");
+    let whole = |bytes: &[u8]| match chunked {
+        true => find(&bytes[head_end..], b"0\r\n\r\n").map(|at| head_end + at + 5),
+        false => (bytes.len() >= head_end + length).then_some(head_end + length),
+    };
+    let Some(end) = fill(stream, &mut bytes, whole).await? else { return Ok(None) };
+    let body = if chunked { unchunk(&bytes[head_end..end]) } else { bytes[head_end..end].to_vec() };
+    Ok(Some(Request { method: method.to_owned(), path: path.to_owned(), query: query.to_owned(), headers, body }))
+}
+
+/// Reads until `done` says where the end is.
+async fn fill(stream: &mut TcpStream, bytes: &mut Vec<u8>, done: impl Fn(&[u8]) -> Option<usize>) -> std::io::Result<Option<usize>> {
+    loop {
+        if let Some(end) = done(bytes) {
+            return Ok(Some(end));
+        }
+        if bytes.len() > MAX_REQUEST || stream.read_buf(bytes).await? == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    bytes.windows(needle.len()).position(|window| window == needle)
+}
+
+fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Some(at) = find(bytes, b"\r\n") {
+        let size = usize::from_str_radix(&String::from_utf8_lossy(&bytes[..at]), 16).unwrap_or(0);
+        let Some(piece) = bytes.get(at + 2..at + 2 + size).filter(|piece| !piece.is_empty()) else { break };
+        body.extend_from_slice(piece);
+        bytes = bytes.get(at + 4 + size..).unwrap_or_default();
+    }
+    body
+}
+
+/// `%2F` and its like.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        let pair = more.get(..2).and_then(|pair| std::str::from_utf8(pair).ok()).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        match (first, pair) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &more[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = more;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
