@@ -50,7 +50,7 @@ macro_rules! task {
                 }
             }
 
-            $crate::bindings::export!(Task with_types_in $crate::bindings);
+    $crate::bindings::export!(Task with_types_in $crate::bindings);
         };
     };
 }
@@ -66,12 +66,10 @@ where
     P: DeserializeOwned,
     R: Serialize,
 {
-    let answered = serde_json::from_str(params)
-        .map_err(|error| Failure::invalid(format!("the params do not fit: {error}")))
-        .and_then(run)
-        .and_then(|result| {
-            serde_json::to_string(&result).map_err(|error| Failure::permanent(format!("the result has no JSON form: {error}")))
-        });
+    let answered =
+        serde_json::from_str(params).map_err(|error| Failure::invalid(format!("the params do not fit: {error}"))).and_then(run).and_then(
+            |result| serde_json::to_string(&result).map_err(|error| Failure::permanent(format!("the result has no JSON form: {error}"))),
+        );
     answered.map_err(Wire::from)
 }
 

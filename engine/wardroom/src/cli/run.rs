@@ -162,6 +162,7 @@ impl RunArguments {
     async fn run(&self, wardroom: &Wardroom, plan: Plan) -> Result<ExitCode, CommandError> {
         let terminal = Arc::new(Terminal::default());
         let id = plan.resolved().id;
+        let command = matches!(plan.resolved().entry, Entry::Command { .. });
         let advice = Advice { declared: plan.resolved().requests != Requests::Undeclared, missing: plan.missing().clone() };
         let ended = wardroom.execute(plan, terminal.clone() as Arc<dyn Live>, Box::pin(stop_signal())).await;
         // From here on, what blocks is ours (a pipe that nobody reads).
@@ -177,6 +178,7 @@ impl RunArguments {
             None if self.json => Some(wardroom.show(&id.to_string()).await?),
             _ => None,
         };
+        let outcome = if command { as_written(outcome) } else { outcome };
         self.show_result(id, &outcome, record.as_ref())?;
         if let Some(error) = unrecorded {
             return Err(error.into());
@@ -388,6 +390,15 @@ fn existing(capability: Capability, scope: &str) -> String {
     let files = matches!(capability, Capability::Read | Capability::Write);
     let absolute = format!("/{scope}");
     if files && !Path::new(scope).exists() && Path::new(&absolute).exists() { absolute } else { scope.to_owned() }
+}
+
+/// A command's own bytes, as it wrote them: the sandbox takes its output for
+/// JSON only where this gives them back.
+fn as_written(mut outcome: Outcome) -> Outcome {
+    if let Ok(Output::Json(value)) = &outcome.ending {
+        outcome.ending = Ok(Output::Text(format!("{value}\n")));
+    }
+    outcome
 }
 
 /// The exit code of a run that failed.
