@@ -24,6 +24,25 @@ mod run;
 pub mod value;
 pub mod wire;
 
+#[doc(hidden)]
+pub mod fuzz {
+    //! For fuzzing only: what the preparing child does with a program's bytes,
+    //! in this process and without its limits.
+
+    use std::path::Path;
+
+    use wardroom_core::program::Format;
+
+    use crate::engine::EngineKind;
+    use crate::prepare::Job;
+
+    /// Prepares whatever the bytes are; what comes of it does not matter.
+    pub fn prepare(bytes: &[u8]) {
+        let job = Format::of(Path::new("fuzz.ts"), bytes).ok().and_then(|format| Job::of(format, EngineKind::Epoch));
+        drop(job.map(|job| job.work(bytes)));
+    }
+}
+
 pub use engine::{EngineKind, MAX_PARALLEL_RUNS};
 pub use error::HostError;
 pub use inspect::{FunctionView, Inspection};

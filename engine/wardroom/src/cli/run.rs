@@ -184,7 +184,13 @@ impl RunArguments {
             return Err(error.into());
         }
         match &outcome.ending {
-            Ok(_) => Ok(ExitCode::SUCCESS),
+            Ok(_) => {
+                // It went on without; whoever ran it may want otherwise.
+                if heard {
+                    advice.give(&outcome.usage.refusals);
+                }
+                Ok(ExitCode::SUCCESS)
+            }
             Err(failure) => {
                 if heard {
                     self.show_failure(id, failure, &outcome, &advice);

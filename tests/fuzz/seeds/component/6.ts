@@ -1,0 +1,3 @@
+export default async function (params: { n?: number }): Promise<number> {
+  return (params.n ?? 1) satisfies number;
+}
