@@ -92,7 +92,8 @@ fn config() -> Config {
         .max_memory_size(4 << 30)
         .max_unused_warm_slots(16)
         .linear_memory_keep_resident(2 << 20)
-        .table_keep_resident(512 << 10);
+        .table_keep_resident(512 << 10)
+        .pagemap_scan(wasmtime::Enabled::Auto);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }

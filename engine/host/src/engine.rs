@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use wasmtime::component::Linker;
-use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::error::HostError;
 use crate::run::RunState;
@@ -144,7 +144,10 @@ fn pool() -> PoolingAllocationConfig {
         .max_memory_size(4 << 30)
         .max_unused_warm_slots(16)
         .linear_memory_keep_resident(MEMORY_KEPT)
-        .table_keep_resident(TABLES_KEPT);
+        .table_keep_resident(TABLES_KEPT)
+        // Where the kernel can tell which pages were written, only those are
+        // cleared after a run.
+        .pagemap_scan(Enabled::Auto);
     pool
 }
 

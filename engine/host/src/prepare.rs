@@ -150,7 +150,11 @@ pub fn child(job: Option<&str>) -> u8 {
     if std::io::stdin().lock().read_to_end(&mut bytes).is_err() {
         return 4;
     }
-    let answer = match job.work(&bytes) {
+    // Parsers that panic on hostile bytes are why this is a child; its standard
+    // error goes nowhere, and the answer is as for any other bad bytes.
+    let worked = std::panic::catch_unwind(|| job.work(&bytes))
+        .unwrap_or_else(|_| Err(HostError::Invalid("it makes the compiler give up".to_owned())));
+    let answer = match worked {
         Ok(payload) => [&[0], payload.as_slice()].concat(),
         Err(error) => [&[1], serde_json::to_vec(&error).unwrap_or_default().as_slice()].concat(),
     };

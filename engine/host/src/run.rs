@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use wardroom_core::clock::Clock;
 use wardroom_core::failure::{Failure, FailureKind, Outcome, Output, Usage};
 use wardroom_core::limit::{DurationText, HOSTCALL_BYTES, MAX_HANDLES, MAX_RANDOM_BYTES};
@@ -186,11 +187,12 @@ impl Host {
             Err(failure) => return run.outcome(Err(failure)),
         };
         let mut clock = Stopwatch::default();
+        let end = Instant::now() + deadline;
         let ending = tokio::select! {
             biased;
             () = cancelled => Err(was_cancelled()),
-            ended = tokio::time::timeout(deadline, Stopwatched { run: Box::pin(run.execute(&loaded, lent.state)), clock: &mut clock }) => {
-                ended.unwrap_or_else(|_| Err(Failure::new(
+            ended = tokio::time::timeout(deadline, Stopwatched { run: Box::pin(run.execute(&loaded, lent.state)), clock: &mut clock, end }) => {
+                ended.ok().flatten().unwrap_or_else(|| Err(Failure::new(
                     FailureKind::Deadline,
                     format!("`{}` ran longer than its {} deadline", plan.resolved().program.name, DurationText(deadline)),
                 )))
@@ -393,16 +395,24 @@ struct Stopwatch {
 struct Stopwatched<'a, F> {
     run: Pin<Box<F>>,
     clock: &'a mut Stopwatch,
+    /// The deadline. A timer fires only when some thread of the runtime gets to
+    /// look at it, which takes a while where all of them have spinning guests
+    /// to turn to; a guest that yields at its deadline ends there and then.
+    end: Instant,
 }
 
 impl<F: Future> Future for Stopwatched<'_, F> {
-    type Output = F::Output;
+    /// `None`: it is past its deadline.
+    type Output = Option<F::Output>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let before = thread_micros();
         let turn = self.run.as_mut().poll(context);
         self.clock.micros += thread_micros().saturating_sub(before);
-        turn
+        match turn {
+            Poll::Pending if Instant::now() >= self.end => Poll::Ready(None),
+            turn => turn.map(Some),
+        }
     }
 }
 
