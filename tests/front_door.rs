@@ -157,3 +157,12 @@ fn large_results_are_not_blown_up_by_indenting() {
     let value: serde_json::Value = ended.json();
     assert!(ended.stdout.len() <= value.to_string().len() + 1, "{} bytes", ended.stdout.len());
 }
+
+#[test]
+fn a_module_that_makes_a_parser_panic_is_bad_bytes_and_no_compile_limit() {
+    let home = Home::new();
+    let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fuzz/seeds/component/7-body-beyond-its-end.wasm");
+    let ended = home.run(&["run", seed]);
+    assert_eq!(ended.code, Some(3), "{ended}");
+    assert!(ended.stderr.contains("no valid WebAssembly"), "{ended}");
+}

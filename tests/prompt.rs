@@ -62,6 +62,20 @@ fn always_is_remembered_for_these_bytes_and_no_others() {
 }
 
 #[test]
+fn always_is_for_the_folder_that_was_shown_and_not_for_what_takes_its_name() {
+    let home = home();
+    home.file("granted/data.txt", "the data\n");
+    home.file("secret/data.txt", "the secret\n");
+    home.file("wants.js", WANTS.replace("[\".\"]", "[\"granted\"]").replace("\"data.txt\"", "\"granted/data.txt\""));
+    let Some(seen) = on_a_terminal(&home, Some("a\n")) else { return };
+    assert!(seen.contains("the data"), "{seen}");
+    assert_eq!(home.record(&["wants.js"]).succeeded().result(), "the data");
+    std::fs::rename(home.work().join("granted"), home.work().join("moved")).unwrap();
+    std::os::unix::fs::symlink("secret", home.work().join("granted")).unwrap();
+    assert_eq!(home.record(&["wants.js"]).ending(), ("failed", "denied", "operator", Some(1)));
+}
+
+#[test]
 fn no_and_a_bare_return_deny() {
     let home = home();
     for answer in ["n\n", "\n", "yes please\n"] {
