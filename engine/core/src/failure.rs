@@ -197,6 +197,9 @@ pub struct Outcome {
     pub usage: Usage,
     /// Keys that the run changed (`None`: deleted), to be kept if it succeeded.
     pub state_changes: Vec<(String, Option<String>)>,
+    /// How many values of credentials were removed from all of this and from
+    /// what the run was answered.
+    pub redactions: u64,
 }
 
 impl Outcome {

@@ -11,6 +11,7 @@ pub mod address;
 pub mod blame;
 pub mod capability;
 pub mod clock;
+pub mod credential;
 pub mod execution;
 pub mod failure;
 pub mod id;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::capability::Scope;
+use crate::capability::credentials::CredentialScope;
 use crate::capability::env::EnvName;
 use crate::capability::files::FolderScope;
 use crate::capability::net::{HttpScope, NetScope, ScopeError};
@@ -33,6 +34,8 @@ pub struct Manifest {
     pub read: Vec<Wish<String>>,
     /// Folders that it asks to write.
     pub write: Vec<Wish<String>>,
+    /// Credentials that it asks for, by name, with the uses that need a word.
+    pub credentials: Vec<CredentialScope>,
     /// Environment variables that it asks for.
     pub env: Vec<EnvName>,
     /// Bytes of state that it asks for.
@@ -203,7 +206,8 @@ impl Manifest {
         let write = self.write.iter().map(|wish| format!("write {}", wish.text()));
         let env = self.env.iter().map(|name| format!("env {name}"));
         let state = self.state.iter().map(|size| format!("state {size}"));
-        net.chain(read).chain(write).chain(env).chain(state).collect()
+        let credentials = self.credentials.iter().map(|scope| format!("credentials {scope}"));
+        net.chain(read).chain(write).chain(env).chain(state).chain(credentials).collect()
     }
 
     /// The requests as concrete scopes, with `params` already complete.
@@ -232,6 +236,7 @@ impl Manifest {
         let read = folders(&self.read, Scope::Read);
         let write = folders(&self.write, Scope::Write);
         let rest = self.env.iter().cloned().map(Scope::Env).chain(self.state.map(|size| Scope::State(size.0)));
+        let rest = rest.chain(self.credentials.iter().cloned().map(Scope::Credential));
         net.chain(read).chain(write).filter_map(Result::transpose).chain(rest.map(Ok)).collect()
     }
 }
@@ -381,7 +386,7 @@ mod tests {
             ("// /// wardroom\n// raed = ['.']\n// ///", 2),
             ("// /// wardroom\n// name = 'x'\n// net = ['ftp://x']\n// ///", 3),
             ("// /// wardroom\n// name = 'x'\n// [limits]\n// timeout = 'soon'\n// ///", 4),
-            ("// /// wardroom\n// credentials = ['A']\n// ///", 2),
+            ("// /// wardroom\n// sqlite = ['A']\n// ///", 2),
             ("// /// wardroom\n// net = ['https://{params.host}/x']\n// ///", 2),
         ] {
             assert!(matches!(of(body), ManifestError::Toml { line: found, .. } if found == line), "{body}: {:?}", of(body));

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::capability::{Access, Grants, Missing, Requests, Surplus};
+use crate::credential::Credentials;
 use crate::execution::Trigger;
 use crate::failure::Outcome;
 use crate::id::ExecutionId;
@@ -101,6 +102,8 @@ pub struct Lent {
     pub witness: Arc<dyn Witness>,
     /// What earlier runs left.
     pub state: Arc<dyn StateSource>,
+    /// What it may use of the vault.
+    pub credentials: Arc<dyn Credentials>,
     /// Resolves when somebody cancels the run.
     pub cancelled: BoxFuture<'static, ()>,
 }

@@ -19,6 +19,8 @@ mod path;
 mod scope;
 mod target;
 
+pub(super) use host::HostPattern;
+
 pub use access::{AddressRule, GrantedAddress, GrantedRequest, Lookup, NetAccess};
 pub use path::Ambiguity;
 pub use scope::{HttpScope, MAX_SCOPE_BYTES, NetScope, ScopeError, TcpScope};

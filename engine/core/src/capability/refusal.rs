@@ -17,6 +17,8 @@ pub enum Capability {
     Env,
     /// Keeping state from one run to the next.
     State,
+    /// Using a credential.
+    Credentials,
 }
 
 impl Capability {
@@ -29,6 +31,7 @@ impl Capability {
             Self::Write => "write",
             Self::Env => "env",
             Self::State => "state",
+            Self::Credentials => "credentials",
         }
     }
 
@@ -41,6 +44,7 @@ impl Capability {
             Self::Write => "--allow-write",
             Self::Env => "--allow-env",
             Self::State => "--state",
+            Self::Credentials => "--credential",
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Capability;
+use super::credentials::CredentialScope;
 use super::env::EnvName;
 use super::files::{FolderAccess, FolderScope};
 use super::net::{NetAccess, NetScope};
@@ -24,6 +25,8 @@ pub enum Scope {
     Env(EnvName),
     /// So many bytes of state.
     State(u64),
+    /// This credential.
+    Credential(CredentialScope),
 }
 
 impl Scope {
@@ -36,6 +39,7 @@ impl Scope {
             Self::Write(_) => Capability::Write,
             Self::Env(_) => Capability::Env,
             Self::State(_) => Capability::State,
+            Self::Credential(_) => Capability::Credentials,
         }
     }
 
@@ -48,6 +52,7 @@ impl Scope {
             (Self::Read(a) | Self::Write(a), Self::Read(b)) | (Self::Write(a), Self::Write(b)) => a.covers(b),
             (Self::Env(a), Self::Env(b)) => a == b,
             (Self::State(a), Self::State(b)) => a >= b,
+            (Self::Credential(a), Self::Credential(b)) => a.covers(b),
             _ => false,
         }
     }
@@ -56,8 +61,12 @@ impl Scope {
     /// request, so that a guest knows a folder by the name it asked for.
     #[must_use]
     pub fn effective(grant: &Self, request: &Self) -> Option<Self> {
-        if let (Self::Net(grant), Self::Net(request)) = (grant, request) {
-            return grant.effective(request).map(Self::Net);
+        match (grant, request) {
+            (Self::Net(grant), Self::Net(request)) => return grant.effective(request).map(Self::Net),
+            (Self::Credential(grant), Self::Credential(request)) => {
+                return CredentialScope::effective(grant, request).map(Self::Credential);
+            }
+            _ => {}
         }
         if grant.covers(request) {
             Some(request.clone())
@@ -76,6 +85,7 @@ impl Scope {
             Self::Read(folder) | Self::Write(folder) => folder.to_string(),
             Self::Env(name) => name.to_string(),
             Self::State(bytes) => SizeText(*bytes).to_string(),
+            Self::Credential(scope) => scope.to_string(),
         }
     }
 
@@ -138,6 +148,9 @@ pub struct Access {
     /// Bytes of state; none: no state at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<u64>,
+    /// Credentials.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<CredentialScope>,
 }
 
 impl Access {
@@ -181,7 +194,8 @@ impl Access {
             .iter()
             .map(|entry| if entry.write { Scope::Write(entry.folder.clone()) } else { Scope::Read(entry.folder.clone()) });
         let env = self.env.iter().cloned().map(Scope::Env);
-        net.chain(folders).chain(env).chain(self.state.map(Scope::State)).collect()
+        let credentials = self.credentials.iter().cloned().map(Scope::Credential);
+        net.chain(folders).chain(env).chain(self.state.map(Scope::State)).chain(credentials).collect()
     }
 
     fn add(&mut self, scope: &Scope) {
@@ -191,7 +205,8 @@ impl Access {
             Scope::Write(folder) => self.add_folder(folder, true),
             Scope::Env(name) if !self.env.contains(name) => self.env.push(name.clone()),
             Scope::State(bytes) => self.state = Some(self.state.unwrap_or(0).max(*bytes)),
-            Scope::Net(_) | Scope::Env(_) => {}
+            Scope::Credential(scope) if !self.credentials.contains(scope) => self.credentials.push(scope.clone()),
+            Scope::Net(_) | Scope::Env(_) | Scope::Credential(_) => {}
         }
     }
 

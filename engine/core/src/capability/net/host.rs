@@ -13,7 +13,7 @@ const MAX_LABEL_BYTES: usize = 63;
 
 /// One host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Host {
+pub(in crate::capability) enum Host {
     Name(String),
     /// Never IPv4-mapped: that is the IPv4 address.
     Address(IpAddr),
@@ -25,13 +25,13 @@ pub(super) struct NoHost;
 
 impl Host {
     /// Reads `text` as the host part of a URL (IPv6 in brackets).
-    pub(super) fn parse(text: &str) -> Result<Self, NoHost> {
+    pub(in crate::capability) fn parse(text: &str) -> Result<Self, NoHost> {
         let host = url::Host::parse(text).map_err(|_| NoHost)?;
         Self::from_url(&host)
     }
 
     /// Takes over what the `url` crate has read.
-    pub(super) fn from_url<S: AsRef<str>>(host: &url::Host<S>) -> Result<Self, NoHost> {
+    pub(in crate::capability) fn from_url<S: AsRef<str>>(host: &url::Host<S>) -> Result<Self, NoHost> {
         match host {
             url::Host::Domain(name) => Self::from_name(name.as_ref()),
             url::Host::Ipv4(address) => Ok(Self::Address(IpAddr::V4(*address))),
@@ -50,8 +50,16 @@ impl Host {
     }
 
     /// Whether the name means this machine whatever a resolver says (RFC 6761, 6.3).
-    pub(super) fn is_localhost(&self) -> bool {
+    pub(in crate::capability) fn is_localhost(&self) -> bool {
         matches!(self, Self::Name(name) if below_or_equal(name, "localhost"))
+    }
+}
+
+impl Host {
+    /// Whether nothing sent there leaves this machine: by its own name, or a
+    /// loopback address.
+    pub(in crate::capability) fn is_loopback(&self) -> bool {
+        self.is_localhost() || matches!(self, Self::Address(address) if address.is_loopback())
     }
 }
 
@@ -67,7 +75,7 @@ impl fmt::Display for Host {
 
 /// The hosts that a scope means.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum HostPattern {
+pub(in crate::capability) enum HostPattern {
     /// This one.
     Exactly(Host),
     /// `*.name`: every name that ends in `.name`, at any depth, never `name`.
@@ -75,7 +83,19 @@ pub(super) enum HostPattern {
 }
 
 impl HostPattern {
-    pub(super) fn matches(&self, host: &Host) -> bool {
+    /// Reads a host, or `*.` before a name of at least two labels.
+    pub(in crate::capability) fn parse(text: &str) -> Option<Self> {
+        let plain = |text: &str| if text.contains(['*', '%', '@', '/', '?', '#', '\\']) { None } else { Host::parse(text).ok() };
+        match text.strip_prefix("*.") {
+            None => plain(text).map(Self::Exactly),
+            Some(parent) => match plain(parent)? {
+                Host::Name(name) if name.contains('.') => Some(Self::Below(name)),
+                Host::Name(_) | Host::Address(_) => None,
+            },
+        }
+    }
+
+    pub(in crate::capability) fn matches(&self, host: &Host) -> bool {
         match (self, host) {
             (Self::Exactly(own), _) => own == host,
             (Self::Below(parent), Host::Name(name)) => below(name, parent),
@@ -83,7 +103,7 @@ impl HostPattern {
         }
     }
 
-    pub(super) fn covers(&self, other: &Self) -> bool {
+    pub(in crate::capability) fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (_, Self::Exactly(host)) => self.matches(host),
             (Self::Below(parent), Self::Below(name)) => below_or_equal(name, parent),

@@ -168,7 +168,7 @@ impl HttpTarget {
         }
     }
 
-    pub(super) const fn host_part(&self) -> &Host {
+    pub(in crate::capability) const fn host_part(&self) -> &Host {
         &self.host
     }
 
