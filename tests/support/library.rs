@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use wardroom_core::capability::files::FolderScope;
 use wardroom_core::capability::{Grants, Refusal, Requests, Scope};
 use wardroom_core::clock::SystemClock;
+use wardroom_core::credential::NoCredentials;
 use wardroom_core::execution::Trigger;
 use wardroom_core::failure::{FailureKind, Outcome, Output};
 use wardroom_core::id::{Digest, ExecutionId};
@@ -254,6 +255,7 @@ impl Job {
         let lent = Lent {
             witness: watcher.clone(),
             state: Arc::new(Left(self.state)),
+            credentials: Arc::new(NoCredentials),
             cancelled: self.cancelled.unwrap_or_else(|| Box::pin(std::future::pending())),
         };
         let resolved = Resolved {

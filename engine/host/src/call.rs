@@ -1,6 +1,6 @@
 //! The call into a guest, one arm for each of a program's doors.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use wardroom_core::failure::{Failure, FailureKind, Output, Position};
 use wardroom_core::limit::DEFAULT_OUTPUT_BYTES;
 use wardroom_core::plan::Resolved;
@@ -62,7 +62,11 @@ async fn script(store: &mut Store<RunState>, loaded: &Loaded, plan: &Resolved, s
     let instance = loaded.pre.instantiate_async(&mut *store).await?;
     let interpreter = Interpreter::new(&mut *store, &instance)?;
     let script = interpreter.wardroom_interpreter_script();
-    match script.call_run(&mut *store, &plan.program.name, source, &params, "{}").await? {
+    let assigned = store.data().notes.credentials().assigned();
+    let placeholders: Map<String, Value> =
+        assigned.into_iter().map(|credential| (credential.name.to_string(), Value::String(credential.placeholder))).collect();
+    let placeholders = Value::Object(placeholders).to_string();
+    match script.call_run(&mut *store, &plan.program.name, source, &params, &placeholders).await? {
         Ok(result) => json(&result),
         Err(error) => Err(ended(script_failure(error))),
     }

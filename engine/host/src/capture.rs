@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
+use wardroom_core::credential::{Redact, RedactStream};
 use wardroom_core::log::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -18,9 +19,16 @@ const CHUNK: usize = 64 << 10;
 /// Bytes of one line of a guest that never breaks lines.
 const LINE_BYTES: usize = 16 << 10;
 
-/// Where a guest's bytes go.
+/// Where a guest's bytes go, once the redactor has let them pass.
 #[derive(Clone)]
-pub(crate) struct Capture(Arc<Mutex<Sink>>);
+pub(crate) struct Capture(Arc<Mutex<Gauge>>);
+
+struct Gauge {
+    redact: Box<dyn RedactStream>,
+    /// What the redactor has let pass; empty between two writes.
+    clean: Vec<u8>,
+    sink: Sink,
+}
 
 enum Sink {
     /// Kept as the result.
@@ -31,44 +39,62 @@ enum Sink {
 
 impl Capture {
     /// Keeps up to `cap` bytes and drops the rest.
-    pub(crate) fn keeping(cap: u64) -> Self {
+    pub(crate) fn keeping(cap: u64, redact: &dyn Redact) -> Self {
         let cap = usize::try_from(cap).unwrap_or(usize::MAX);
-        Self(Arc::new(Mutex::new(Sink::Kept { bytes: Vec::new(), cap, truncated: false })))
+        Self::into(Sink::Kept { bytes: Vec::new(), cap, truncated: false }, redact)
     }
 
     /// Sends each line to the notes.
     pub(crate) fn lines(notes: Arc<Notes>, level: Level) -> Self {
-        Self(Arc::new(Mutex::new(Sink::Lines { notes, level, partial: Vec::new() })))
+        let sink = Sink::Lines { notes: notes.clone(), level, partial: Vec::new() };
+        Self::into(sink, notes.redactor())
+    }
+
+    fn into(sink: Sink, redact: &dyn Redact) -> Self {
+        Self(Arc::new(Mutex::new(Gauge { redact: redact.stream(), clean: Vec::new(), sink })))
     }
 
     fn write(&self, bytes: &[u8]) {
-        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Sink::Kept { bytes: kept, cap, truncated } => {
-                let room = cap.saturating_sub(kept.len()).min(bytes.len());
-                kept.extend_from_slice(bytes.get(..room).unwrap_or_default());
-                *truncated |= room < bytes.len();
-            }
-            Sink::Lines { notes, level, partial } => {
-                for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-                    partial.extend_from_slice(piece);
-                    if piece.ends_with(b"\n") || partial.len() >= LINE_BYTES {
-                        say(notes, *level, partial);
-                    }
-                }
-            }
-        }
+        let Gauge { redact, clean, sink } = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        redact.push(bytes, clean);
+        sink.take(clean);
+        clean.clear();
     }
 
     /// What was kept, and whether something was dropped; a last line without a
     /// line break is said.
     pub(crate) fn finish(&self) -> (Vec<u8>, bool) {
-        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        let Gauge { redact, clean, sink } = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        redact.finish(clean);
+        sink.take(clean);
+        clean.clear();
+        match sink {
             Sink::Kept { bytes, truncated, .. } => (std::mem::take(bytes), *truncated),
             Sink::Lines { notes, level, partial } => {
                 if !partial.is_empty() {
                     say(notes, *level, partial);
                 }
                 (Vec::new(), false)
+            }
+        }
+    }
+}
+
+impl Sink {
+    fn take(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Kept { bytes: kept, cap, truncated } => {
+                let room = cap.saturating_sub(kept.len()).min(bytes.len());
+                kept.extend_from_slice(bytes.get(..room).unwrap_or_default());
+                *truncated |= room < bytes.len();
+            }
+            Self::Lines { notes, level, partial } => {
+                for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+                    partial.extend_from_slice(piece);
+                    if piece.ends_with(b"\n") || partial.len() >= LINE_BYTES {
+                        say(notes, *level, partial);
+                    }
+                }
             }
         }
     }

@@ -1,5 +1,9 @@
 //! From whatever ended a guest to one clause with a blame.
 
+use std::borrow::Cow;
+
+use wardroom_core::credential::Redact;
+use wardroom_core::credential::redact::redact_json;
 use wardroom_core::failure::{Failure, FailureKind, Output};
 use wardroom_core::limit::{HOSTCALL_BYTES, Limits, MAX_HANDLES, SizeText};
 use wardroom_core::text::truncated;
@@ -19,18 +23,19 @@ pub(crate) struct Facts<'a> {
     pub(crate) memory_refused: bool,
     pub(crate) limits: &'a Limits,
     pub(crate) script: bool,
+    pub(crate) redact: &'a dyn Redact,
 }
 
 /// Whose fault it was, and in which words.
 pub(crate) fn explain(error: &wasmtime::Error, facts: &Facts<'_>) -> Failure {
     if let Some(Ended(failure)) = error.downcast_ref::<Ended>() {
-        return cut(out_of_memory(failure.clone(), facts));
+        return cut(out_of_memory(failure.clone(), facts), facts.redact);
     }
     if let Some(fault) = error.downcast_ref::<HostFault>() {
         return Failure::new(FailureKind::Host, fault.to_string());
     }
     let failure = limit(error, facts).unwrap_or_else(|| trap(error, facts));
-    cut(Failure { stack: stack(error, facts), ..failure })
+    cut(Failure { stack: stack(error, facts), ..failure }, facts.redact)
 }
 
 /// A script that ran out of memory throws, as any script can throw those words;
@@ -104,10 +109,31 @@ fn stack(error: &wasmtime::Error, facts: &Facts<'_>) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-fn cut(mut failure: Failure) -> Failure {
-    failure.message = truncated(&failure.message, MESSAGE_BYTES).to_owned();
-    failure.stack = failure.stack.map(|stack| truncated(&stack, MESSAGE_BYTES).to_owned());
+/// Without values, and then as long as is kept.
+fn cut(mut failure: Failure, redact: &dyn Redact) -> Failure {
+    let short = |text: &str| truncated(&redact.text(text), MESSAGE_BYTES).to_owned();
+    failure.message = short(&failure.message);
+    failure.stack = failure.stack.as_deref().map(short);
     failure
+}
+
+/// A result without values. What a command wrote was looked through when it was
+/// written, and is again as the JSON that it may be.
+pub(crate) fn without_values(output: Output, redact: &dyn Redact) -> Output {
+    match output {
+        Output::Json(value) => Output::Json(redact_json(redact, value)),
+        output => output,
+    }
+}
+
+/// State without values. A run reads back what it wrote; what outlives it is
+/// clean.
+pub(crate) fn clean_changes(changes: Vec<(String, Option<String>)>, redact: &dyn Redact) -> Vec<(String, Option<String>)> {
+    let clean = |text: String| match redact.text(&text) {
+        Cow::Owned(clean) => clean,
+        Cow::Borrowed(_) => text,
+    };
+    changes.into_iter().map(|(key, value)| (clean(key), value.map(clean))).collect()
 }
 
 /// A result within its cap. JSON cannot be cut and stay JSON, so a result that
@@ -141,12 +167,14 @@ fn json_bytes(value: &serde_json::Value) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use wardroom_core::credential::NoCredentials;
+
     use super::*;
 
     #[test]
     fn refused_memory_explains_an_abort_and_no_bug() {
         let limits = Limits::default();
-        let facts = Facts { memory_refused: true, limits: &limits, script: false };
+        let facts = Facts { memory_refused: true, limits: &limits, script: false, redact: &NoCredentials };
         let kind = |error: wasmtime::Error| explain(&error, &facts).kind;
         for trap in [Trap::UnreachableCodeReached, Trap::MemoryOutOfBounds] {
             assert_eq!(kind(trap.into()), FailureKind::Limit, "{trap}");

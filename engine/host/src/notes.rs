@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wardroom_core::capability::Refusal;
 use wardroom_core::clock::Clock;
+use wardroom_core::credential::{Credentials, Redact};
 use wardroom_core::limit::{MAX_HOSTS, MAX_REFUSAL_TEXT, MAX_REFUSALS};
 use wardroom_core::log::{Level, LogLine, Progress};
 use wardroom_core::text::truncated;
@@ -19,6 +20,7 @@ const PROGRESS_BYTES: usize = 1024;
 pub(crate) struct Notes {
     witness: Arc<dyn Witness>,
     clock: Arc<dyn Clock>,
+    credentials: Arc<dyn Credentials>,
     kept: Mutex<Kept>,
 }
 
@@ -33,8 +35,8 @@ struct Kept {
 }
 
 impl Notes {
-    pub(crate) fn new(witness: Arc<dyn Witness>, clock: Arc<dyn Clock>, log_bytes: u64) -> Self {
-        Self { witness, clock, kept: Mutex::new(Kept { log_left: log_bytes, ..Kept::default() }) }
+    pub(crate) fn new(witness: Arc<dyn Witness>, credentials: Arc<dyn Credentials>, clock: Arc<dyn Clock>, log_bytes: u64) -> Self {
+        Self { witness, clock, credentials, kept: Mutex::new(Kept { log_left: log_bytes, ..Kept::default() }) }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -44,6 +46,7 @@ impl Notes {
     /// One line of the guest's log; what goes beyond the cap is dropped after
     /// one marker.
     pub(crate) fn say(&self, level: Level, text: &str) {
+        let text = &*self.redactor().text(text);
         let mut kept = self.kept();
         if kept.log_truncated {
             return;
@@ -63,13 +66,35 @@ impl Notes {
         }
     }
 
+    fn without_values(&self, refusal: &Refusal) -> Refusal {
+        let clean = |text: &str| self.redactor().text(text).into_owned();
+        Refusal {
+            capability: refusal.capability,
+            wanted: clean(&refusal.wanted),
+            reason: clean(&refusal.reason),
+            scope: refusal.scope.as_deref().map(clean),
+        }
+    }
+
+    /// What the run may use of the vault.
+    pub(crate) fn credentials(&self) -> &Arc<dyn Credentials> {
+        &self.credentials
+    }
+
+    /// Removes values. Whatever leaves a run passes here, before it is cut: a
+    /// value cut in two would not be known again.
+    pub(crate) fn redactor(&self) -> &dyn Redact {
+        self.credentials.redactor()
+    }
+
     fn send(&self, level: Level, text: &str) {
         self.witness.line(&LogLine { at: self.clock.now(), level, text: text.to_owned() });
     }
 
     /// How far the guest says it has come.
     pub(crate) fn advance(&self, done: u64, total: Option<u64>, message: &str) {
-        self.witness.progress(&Progress { done, total, message: truncated(message, PROGRESS_BYTES).to_owned() });
+        let message = self.redactor().text(message);
+        self.witness.progress(&Progress { done, total, message: truncated(&message, PROGRESS_BYTES).to_owned() });
     }
 
     /// What is kept, at the end.
@@ -99,11 +124,11 @@ impl Witness for Notes {
     }
 
     fn progress(&self, progress: &Progress) {
-        self.witness.progress(progress);
+        self.advance(progress.done, progress.total, &progress.message);
     }
 
     fn refused(&self, refusal: &Refusal) {
-        let refusal = bounded(refusal);
+        let refusal = bounded(&self.without_values(refusal));
         let mut kept = self.kept();
         let news = !kept.refusals.contains(&refusal) && kept.refusals.len() < MAX_REFUSALS;
         if news {
@@ -114,7 +139,8 @@ impl Witness for Notes {
     }
 
     fn contacted(&self, host: &str) {
-        let host = truncated(host, MAX_REFUSAL_TEXT);
+        let host = self.redactor().text(host);
+        let host = truncated(&host, MAX_REFUSAL_TEXT);
         let mut kept = self.kept();
         if kept.hosts.iter().any(|known| known == host) || kept.hosts.len() >= MAX_HOSTS {
             return;

@@ -36,7 +36,7 @@ use crate::ending;
 use crate::engine::{EngineKind, FUEL_SLICE, MAX_PARALLEL_RUNS};
 use crate::error::HostError;
 use crate::imports::files::{Folders, GuardedView};
-use crate::imports::http::HttpGate;
+use crate::imports::http::{GateRun, HttpGate};
 use crate::imports::state::StateView;
 use crate::inspect::{self, Inspection};
 use crate::ledger::Ledger;
@@ -173,7 +173,7 @@ impl Host {
 
     async fn run_plan(&self, plan: &Plan, lent: Lent) -> Outcome {
         let limits = &plan.resolved().limits;
-        let notes = Arc::new(Notes::new(lent.witness, self.clock.clone(), limits.log_bytes));
+        let notes = Arc::new(Notes::new(lent.witness, lent.credentials, self.clock.clone(), limits.log_bytes));
         let mut run = Run { host: self, plan, notes, stdout: None, lines: Vec::new(), usage: Usage::default(), changes: Vec::new() };
         let deadline = limits.deadline;
         let mut cancelled = lent.cancelled;
@@ -221,7 +221,7 @@ fn was_cancelled() -> Failure {
 }
 
 fn broken(why: &str) -> Outcome {
-    Outcome { ending: Err(Failure::new(FailureKind::Host, why)), partial_output: None, usage: Usage::default(), state_changes: Vec::new() }
+    Outcome { ending: Err(Failure::new(FailureKind::Host, why)), partial_output: None, usage: Usage::default(), state_changes: Vec::new(), redactions: 0 }
 }
 
 pub(crate) const fn engine_kind(fuel: bool) -> EngineKind {
@@ -291,7 +291,8 @@ impl Run<'_> {
         let http_limits =
             HttpLimits { max_requests: limits.http_requests, max_request_body: limits.http_body, max_response_body: limits.http_body };
         let access = Arc::new(self.plan.access().network());
-        let gate = HttpGate::new(self.host.wire.clone(), access, self.notes.clone(), http_limits);
+        let run = GateRun { witness: self.notes.clone(), credentials: self.notes.credentials().clone() };
+        let gate = HttpGate::new(self.host.wire.clone(), access, run, http_limits);
         let run = RunState {
             notes: self.notes.clone(),
             state,
@@ -322,7 +323,14 @@ impl Run<'_> {
         let resolved = self.plan.resolved();
         let mut wasi = WasiCtxBuilder::new();
         wasi.max_random_size(MAX_RANDOM_BYTES);
-        for name in &self.plan.access().env {
+        // A program that reads its key from the environment finds the
+        // placeholder there, whatever else goes by that name.
+        let assigned = self.notes.credentials().assigned();
+        for credential in &assigned {
+            wasi.env(credential.name.as_str(), &credential.placeholder);
+        }
+        let taken = |name: &str| assigned.iter().any(|credential| credential.name.as_str() == name);
+        for name in self.plan.access().env.iter().filter(|name| !taken(name.as_str())) {
             if let Some(value) = resolved.input.env.get(name.as_str()) {
                 wasi.env(name.as_str(), value);
             }
@@ -332,7 +340,7 @@ impl Run<'_> {
         if let Entry::Command { args } = &resolved.entry {
             wasi.arg(&resolved.program.name).args(args);
             wasi.stdin(MemoryInputPipe::new(resolved.input.stdin.clone()));
-            let stdout = Capture::keeping(resolved.limits.output_bytes);
+            let stdout = Capture::keeping(resolved.limits.output_bytes, self.notes.redactor());
             self.stdout = Some(stdout.clone());
             wasi.stdout(stdout);
         } else {
@@ -356,9 +364,10 @@ impl Run<'_> {
         self.usage.fuel = limits.fuel.map(|budget| budget.saturating_sub(fuel_left.unwrap_or(0)));
         let run = store.into_data();
         self.usage.peak_memory = run.ledger.peak();
-        self.changes = run.state.map(StateView::into_changes).unwrap_or_default();
+        let changes = run.state.map(StateView::into_changes).unwrap_or_default();
+        self.changes = ending::clean_changes(changes, self.notes.redactor());
         let script = self.plan.resolved().entry == Entry::Script;
-        ended.map_err(|error| ending::explain(&error, &ending::Facts { memory_refused: run.ledger.refused(), limits, script }))
+        ended.map_err(|error| ending::explain(&error, &ending::Facts { memory_refused: run.ledger.refused(), limits, script, redact: self.notes.redactor() }))
     }
 
     fn outcome(mut self, ending: Result<Output, Failure>) -> Outcome {
@@ -371,18 +380,19 @@ impl Run<'_> {
         self.usage.log_truncated = summary.log_truncated;
         self.usage.hosts = summary.hosts;
         self.usage.refusals = summary.refusals;
+        let redact = self.notes.redactor();
         let ending = match summary.fault {
             Some(fault) => Err(Failure::new(FailureKind::Host, fault.to_string())),
             None => ending,
         };
         let (ending, partial_output) = match ending {
-            Ok(output) => match ending::cap(output, self.plan.resolved().limits.output_bytes) {
+            Ok(output) => match ending::cap(ending::without_values(output, redact), self.plan.resolved().limits.output_bytes) {
                 Ok(output) => (Ok(output), None),
                 Err(failure) => (Err(failure), None),
             },
-            Err(failure) => (Err(failure), (!stdout.is_empty()).then(|| call::parse_output(stdout))),
+            Err(failure) => (Err(failure), (!stdout.is_empty()).then(|| ending::without_values(call::parse_output(stdout), redact))),
         };
-        Outcome { ending, partial_output, usage: self.usage, state_changes: self.changes }
+        Outcome { ending, partial_output, usage: self.usage, state_changes: self.changes, redactions: redact.count() }
     }
 }
 

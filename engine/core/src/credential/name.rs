@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// Characters of a name at most.
-pub const MAX_NAME: usize = 64;
+const MAX_NAME: usize = 64;
 
 /// A name such as `GITHUB_TOKEN`: `^[A-Z][A-Z0-9_]{0,63}$`, and nothing that
 /// looks like a value pasted in the wrong place.

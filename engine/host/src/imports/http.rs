@@ -11,16 +11,25 @@ use std::sync::{Arc, OnceLock};
 
 use ::http::{Request, Response};
 use http_body_util::BodyExt;
-use wardroom_core::capability::Refusal;
+use wardroom_core::capability::{Capability, Refusal};
 use wardroom_core::capability::net::{GrantedRequest, HttpTarget, NetAccess, TargetError};
+use wardroom_core::credential::{CredentialError, Credentials};
 use wardroom_core::witness::{HostFault, Witness};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::wire::{Budget, Call, HttpLimits, ResponseBody, Timeouts, Wire, WireError};
+use crate::wire::{AnswerBody, Budget, Call, HttpLimits, Timeouts, Wire, WireError};
 
 /// What a request being sent reports on the side: nothing, here.
 type Background = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Result<(Response<WasiBody>, Background), Error>;
+
+/// What a gate is lent of its run.
+pub struct GateRun {
+    /// Told what happens.
+    pub witness: Arc<dyn Witness>,
+    /// What may be filled in.
+    pub credentials: Arc<dyn Credentials>,
+}
 
 /// One run's way to the network.
 ///
@@ -29,6 +38,7 @@ pub struct HttpGate {
     wire: Arc<Wire>,
     access: Arc<NetAccess>,
     witness: Arc<dyn Witness>,
+    credentials: Arc<dyn Credentials>,
     budget: Arc<Budget>,
     /// The first failure of ours: the guest sees an internal error, the run
     /// ends with the host to blame.
@@ -38,9 +48,9 @@ pub struct HttpGate {
 impl HttpGate {
     /// For one run, with nothing of `limits` used.
     #[must_use]
-    pub fn new(wire: Arc<Wire>, access: Arc<NetAccess>, witness: Arc<dyn Witness>, limits: HttpLimits) -> Self {
+    pub fn new(wire: Arc<Wire>, access: Arc<NetAccess>, run: GateRun, limits: HttpLimits) -> Self {
         let budget = Arc::new(Budget::new(limits));
-        Self { wire, access, witness, budget, fault: Arc::default() }
+        Self { wire, access, witness: run.witness, credentials: run.credentials, budget, fault: Arc::default() }
     }
 
     /// What of ours failed under a request, if anything did.
@@ -49,10 +59,22 @@ impl HttpGate {
         self.fault.get().cloned()
     }
 
-    fn grant(&self, request: &Request<WasiBody>) -> Result<GrantedRequest, Error> {
+    /// The receipt, and the guest's own target where that was the placeholder
+    /// of an address.
+    fn grant(&self, request: &Request<WasiBody>) -> Result<(GrantedRequest, Option<HttpTarget>), Error> {
         let url = request.uri().to_string();
-        let target = HttpTarget::parse(request.method().as_str(), &url).map_err(unreadable)?;
-        self.access.check(&target).map_err(|refusal| refused(&*self.witness, &refusal))
+        let written = HttpTarget::parse(request.method().as_str(), &url).map_err(unreadable)?;
+        let address = self.credentials.target(&written).map_err(|error| self.failed(WireError::Credential(error)))?;
+        let (target, written) = match address {
+            Some(target) => (target, Some(written)),
+            None => (written, None),
+        };
+        let granted = self.access.check(&target).map_err(|refusal| refused(&*self.witness, &refusal))?;
+        Ok((granted, written))
+    }
+
+    fn failed(&self, error: WireError) -> Error {
+        failed(error, &*self.witness, &self.fault)
     }
 }
 
@@ -79,26 +101,40 @@ impl WasiHttpHooks for HttpGate {
         options: Option<RequestOptions>,
         _response_processed: Background,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let granted = match self.grant(&request) {
+        let (granted, written) = match self.grant(&request) {
             Ok(granted) => granted,
             Err(error) => return Box::new(std::future::ready(Err(error))),
         };
         let (wire, budget) = (Arc::clone(&self.wire), Arc::clone(&self.budget));
         let (witness, fault) = (Arc::clone(&self.witness), Arc::clone(&self.fault));
+        let credentials = Arc::clone(&self.credentials);
         let timeouts = timeouts(options, wire.timeouts());
         Box::new(async move {
-            let call = Call { timeouts, budget: &budget, witness: &*witness };
+            let call =
+                Call { timeouts, budget: &budget, witness: &*witness, credentials: &*credentials, written: written.as_ref() };
             match wire.send(request, granted, call).await {
                 Ok(response) => Ok((response.map(body), Box::new(async { Ok(()) }) as Background)),
-                Err(WireError::Refused(refusal)) => Err(refused(&*witness, &refusal)),
-                Err(WireError::Host(error)) => {
-                    // Only the first is kept: the others follow from it.
-                    drop(fault.set(error));
-                    Err(Error::InternalError(None))
-                }
-                Err(error) => Err(code(&error)),
+                Err(error) => Err(failed(error, &*witness, &fault)),
             }
         })
+    }
+}
+
+/// What the guest is told of a request that got no answer; what concerns
+/// others is told them.
+fn failed(error: WireError, witness: &dyn Witness, fault: &OnceLock<HostFault>) -> Error {
+    match error {
+        WireError::Refused(refusal) | WireError::Credential(CredentialError::Refused(refusal)) => refused(witness, &refusal),
+        WireError::Credential(CredentialError::Unfit(reason)) => {
+            let wanted = "filling a request".to_owned();
+            refused(witness, &Refusal { capability: Capability::Credentials, wanted, reason, scope: None })
+        }
+        WireError::Host(error) | WireError::Credential(CredentialError::Host(error)) => {
+            // Only the first is kept: the others follow from it.
+            drop(fault.set(error));
+            Error::InternalError(None)
+        }
+        error => code(&error),
     }
 }
 
@@ -118,7 +154,7 @@ fn timeouts(options: Option<RequestOptions>, ours: Timeouts) -> Timeouts {
     })
 }
 
-fn body(body: ResponseBody) -> WasiBody {
+fn body(body: AnswerBody) -> WasiBody {
     body.map_err(|error| code(&error)).boxed_unsync()
 }
 
@@ -133,7 +169,8 @@ const fn unreadable(error: TargetError) -> Error {
 /// The code of `wasi:http` that says it best.
 fn code(error: &WireError) -> Error {
     match error {
-        WireError::Refused(_) => Error::HttpRequestDenied,
+        WireError::Refused(_) | WireError::Credential(_) => Error::HttpRequestDenied,
+        WireError::Encoding => Error::HttpResponseContentCoding(None),
         WireError::TooManyRequests { .. } | WireError::TooManyConnections => Error::ConnectionLimitReached,
         WireError::Target => Error::HttpRequestUriInvalid,
         WireError::ContentLength => Error::HttpRequestBodySize(None),
@@ -172,6 +209,7 @@ mod tests {
     use std::time::Duration;
 
     use http_body_util::Empty;
+    use wardroom_core::credential::NoCredentials;
     use wardroom_core::log::{LogLine, Progress};
     use wardroom_core::witness::BoxFuture;
 
@@ -201,8 +239,8 @@ mod tests {
     fn gate(scopes: &[&str], notes: &Arc<Notes>) -> HttpGate {
         let scopes = scopes.iter().map(|text| text.parse().unwrap()).collect();
         let wire = Wire::new(WireConfig::default()).unwrap();
-        let witness = Arc::clone(notes) as Arc<dyn Witness>;
-        HttpGate::new(Arc::new(wire), Arc::new(NetAccess::new(scopes)), witness, HttpLimits::default())
+        let run = GateRun { witness: Arc::clone(notes) as Arc<dyn Witness>, credentials: Arc::new(NoCredentials) };
+        HttpGate::new(Arc::new(wire), Arc::new(NetAccess::new(scopes)), run, HttpLimits::default())
     }
 
     async fn send(gate: &mut HttpGate, url: &str) -> Result<u16, Error> {

@@ -5,6 +5,7 @@
 //! granted, else to one that refuses, records, and reaches nothing. Nothing is
 //! inherited from this process.
 
+mod credential;
 pub(crate) mod files;
 pub mod http;
 mod log;
@@ -25,6 +26,10 @@ pub(crate) mod automation {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "task-program",
+        imports: {
+            "wardroom:automation/credential.sign": async | trappable,
+            "wardroom:automation/credential.reveal": async | trappable,
+        },
         exports: { default: async },
     });
 }
@@ -36,6 +41,7 @@ pub(crate) mod interpreter {
         world: "wardroom:interpreter/interpreter",
         exports: { default: async },
         with: {
+            "wardroom:automation/credential": super::automation::wardroom::automation::credential,
             "wardroom:automation/log": super::automation::wardroom::automation::log,
             "wardroom:automation/state": super::automation::wardroom::automation::state,
             "wardroom:automation/types": super::automation::wardroom::automation::types,

@@ -3,22 +3,24 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
-use wardroom_core::capability::net::{Lookup, Scheme};
+use wardroom_core::capability::net::{HttpTarget, Lookup, Scheme};
+use wardroom_core::credential::Draft;
 use wardroom_core::witness::Witness;
 
-use super::body::{Lifeline, RequestBody, ResponseBody};
+use super::body::{Lifeline, RequestBody, ResponseBody, Source};
+use super::scrub::AnswerBody;
 use super::{
     BoxConnection, BoxError, Budget, Call, GrantedAddress, GrantedRequest, MAX_ADDRESSES, MAX_RESPONSE_HEAD_BYTES, MAX_RESPONSE_HEADERS,
-    ProxyConfig, Slot, Wire, WireError, headers, proxy,
+    ProxyConfig, Slot, Wire, WireError, headers, proxy, scrub,
 };
 
 impl Wire {
@@ -34,44 +36,74 @@ impl Wire {
     ///
     /// [`WireError`]; [`WireError::Refused`] where the host's name leads to no
     /// address that the receipt admits.
-    pub async fn send<B>(&self, request: Request<B>, granted: GrantedRequest, call: Call<'_>) -> Result<Response<ResponseBody>, WireError>
+    pub async fn send<B>(&self, request: Request<B>, granted: GrantedRequest, call: Call<'_>) -> Result<Response<AnswerBody>, WireError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let (parts, body) = request.into_parts();
         let limits = call.budget.limits();
-        let outgoing = self.compose(parts.headers, &body, &granted, limits.max_request_body)?;
-        call.budget.take_request()?;
         let call = Call { timeouts: self.timeouts.capped(call.timeouts), ..call };
+        let target = granted.target();
+        if body.size_hint().lower() > limits.max_request_body {
+            return Err(WireError::RequestBody { limit: limits.max_request_body });
+        }
+        let head = headers::outgoing(parts.headers, target, body.size_hint().exact())?;
+        call.budget.take_request()?;
+        let held = call.credentials.wants_body(target);
+        let body = if held { Source::hold(body, call.timeouts.first_byte).await? } else { Source::streaming(body) };
+        let draft = draft(&head, &body, target, call);
+        let carries = call.credentials.check(&draft).map_err(WireError::Credential)?;
 
         let deadline = Instant::now() + call.timeouts.connect;
         let slot = self.slot(call.budget, deadline).await?;
         call.witness.effect().await?;
         let connection = self.connect(&granted, call.witness, deadline).await?;
 
-        let (body, over) = RequestBody::new(body, limits.max_request_body);
-        let exchanged = exchange(connection, outgoing.map(|()| body), call, slot).await;
+        let (request, body) = if carries {
+            let filled = call.credentials.fill(draft).await.map_err(WireError::Credential)?;
+            self.filled(filled, &granted, body)?
+        } else {
+            (self.compose(head, &granted, &draft.path_and_query)?, body)
+        };
+        let (body, stop) = RequestBody::new(body, limits.max_request_body);
+        let exchanged = exchange(connection, quiet(request, call).map(|()| body), call, slot).await;
         match exchanged {
-            Err(_) if over.load(Ordering::Relaxed) => Err(WireError::RequestBody { limit: limits.max_request_body }),
-            Ok((response, lifeline)) => finish(response, lifeline, call),
+            Err(_) if stop.over() => Err(WireError::RequestBody { limit: limits.max_request_body }),
+            Err(_) if stop.placeholder() => Err(WireError::Credential(call.credentials.found_in_stream(granted.target()))),
+            Ok((response, lifeline)) => finish(response, lifeline, call).await,
             Err(error) => Err(error),
         }
     }
 
-    /// The head that will be sent, checked before anything is opened.
-    fn compose<B: Body>(&self, guest: http::HeaderMap, body: &B, granted: &GrantedRequest, limit: u64) -> Result<Request<()>, WireError> {
+    /// The request line from the receipt; the path as it is given, which is
+    /// the receipt's but for what was filled in.
+    fn compose(&self, headers: HeaderMap, granted: &GrantedRequest, path_and_query: &str) -> Result<Request<()>, WireError> {
         let target = granted.target();
-        if body.size_hint().lower() > limit {
-            return Err(WireError::RequestBody { limit });
-        }
         let through_proxy = self.proxy.is_some() && ProxyConfig::takes(granted);
         let mut request = Request::new(());
         *request.method_mut() = target.method().parse().map_err(|_| WireError::Target)?;
-        *request.uri_mut() = proxy::request_uri(target, through_proxy)?;
+        *request.uri_mut() = proxy::request_uri(target, path_and_query, through_proxy)?;
         *request.version_mut() = Version::HTTP_11;
-        *request.headers_mut() = headers::outgoing(guest, target, body.size_hint().exact())?;
+        *request.headers_mut() = headers;
         Ok(request)
+    }
+
+    /// A request with its values in place.
+    fn filled<B>(&self, draft: Draft, granted: &GrantedRequest, body: Source<B>) -> Result<(Request<()>, Source<B>), WireError> {
+        let mut fields = HeaderMap::new();
+        for (name, value) in draft.headers {
+            let name = HeaderName::try_from(name).map_err(|_| WireError::Target)?;
+            let mut value = HeaderValue::try_from(value).map_err(|_| WireError::Target)?;
+            // Not shown by anything that prints headers.
+            value.set_sensitive(true);
+            fields.append(name, value);
+        }
+        let body = match draft.body {
+            Some(bytes) => Source::whole(bytes),
+            None => body,
+        };
+        Ok((self.compose(fields, granted, &draft.path_and_query)?, body))
     }
 
     async fn slot(&self, budget: &Budget, deadline: Instant) -> Result<Slot, WireError> {
@@ -196,7 +228,27 @@ where
     Ok((response, lifeline))
 }
 
-fn finish(response: Response<Incoming>, lifeline: Lifeline, call: Call<'_>) -> Result<Response<ResponseBody>, WireError> {
+/// What the vault is shown of a request.
+fn draft<B>(head: &HeaderMap, body: &Source<B>, target: &HttpTarget, call: Call<'_>) -> Draft {
+    Draft {
+        target: target.clone(),
+        written: call.written.unwrap_or(target).clone(),
+        path_and_query: target.path_and_query(),
+        headers: head.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect(),
+        body: body.bytes().map(<[u8]>::to_vec),
+    }
+}
+
+/// A run that knows values asks for bodies in the clear: what is compressed has
+/// to be unpacked to be looked through.
+fn quiet(mut request: Request<()>, call: Call<'_>) -> Request<()> {
+    if !call.credentials.redactor().is_idle() {
+        request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    request
+}
+
+async fn finish(response: Response<Incoming>, lifeline: Lifeline, call: Call<'_>) -> Result<Response<AnswerBody>, WireError> {
     let (mut parts, body) = response.into_parts();
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         // Upgrade was never sent: what follows would be no HTTP.
@@ -207,5 +259,5 @@ fn finish(response: Response<Incoming>, lifeline: Lifeline, call: Call<'_>) -> R
     parts.extensions = http::Extensions::new();
     let limit = call.budget.limits().max_response_body;
     let body = ResponseBody::new(body, limit, call.timeouts.between_bytes, lifeline)?;
-    Ok(Response::from_parts(parts, body))
+    scrub::response(parts, body, limit, call.credentials.redactor()).await
 }

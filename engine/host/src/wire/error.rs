@@ -6,6 +6,7 @@ use std::io;
 use wardroom_core::blame::Blame;
 use wardroom_core::capability::Refusal;
 use wardroom_core::capability::net::{ScopeError, TargetError};
+use wardroom_core::credential::CredentialError;
 use wardroom_core::witness::HostFault;
 
 /// An error of somebody else's making.
@@ -58,6 +59,13 @@ pub enum WireError {
     /// The name leads nowhere that is granted.
     #[error("{0}")]
     Refused(Box<Refusal>),
+    /// A credential does not go there. The first of whatever else was sent may
+    /// have left, never a value.
+    #[error(transparent)]
+    Credential(CredentialError),
+    /// The body comes in an encoding that cannot be looked into.
+    #[error("the response is encoded as something else than was asked for; expected identity, gzip, deflate or br")]
+    Encoding,
     /// The start row could not be written; nothing was sent.
     #[error("nothing was sent: {0}")]
     Host(#[from] HostFault),
@@ -176,8 +184,8 @@ impl WireError {
     #[must_use]
     pub const fn blame(&self) -> Blame {
         match self {
-            Self::Refused(_) | Self::Proxy { .. } => Blame::Operator,
-            Self::Host(_) => Blame::Host,
+            Self::Refused(_) | Self::Proxy { .. } | Self::Credential(CredentialError::Refused(_)) => Blame::Operator,
+            Self::Host(_) | Self::Credential(CredentialError::Host(_)) => Blame::Host,
             _ => Blame::Guest,
         }
     }

@@ -8,7 +8,7 @@
 //! again. Connections are not kept: nothing of one run reaches another.
 //!
 //! ```text
-//!   resolve.rs ─▶ admit (core) ─▶ dial.rs ─▶ [proxy.rs] ─▶ tls.rs ─▶ headers.rs ─▶ client.rs ─▶ body.rs
+//!   resolve.rs ─▶ admit (core) ─▶ dial.rs ─▶ [proxy.rs] ─▶ tls.rs ─▶ headers.rs ─▶ client.rs ─▶ body.rs, scrub.rs
 //! ```
 
 mod body;
@@ -18,6 +18,7 @@ mod error;
 mod headers;
 mod proxy;
 mod resolve;
+mod scrub;
 mod tls;
 
 use std::sync::Arc;
@@ -25,11 +26,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wardroom_core::capability::net::{GrantedAddress, GrantedRequest};
+use wardroom_core::capability::net::{GrantedAddress, GrantedRequest, HttpTarget};
+use wardroom_core::credential::Credentials;
 use wardroom_core::limit::{DEFAULT_HTTP_BODY, DEFAULT_HTTP_REQUESTS, Limits};
 use wardroom_core::witness::Witness;
 
-pub use body::ResponseBody;
+pub use scrub::AnswerBody;
 pub use dial::{BoxConnection, Connection, Dial, SystemDialer};
 pub use error::{BoxError, WireConfigError, WireError};
 pub use headers::is_hop_by_hop;
@@ -164,6 +166,11 @@ pub struct Call<'a> {
     pub budget: &'a Budget,
     /// The run's.
     pub witness: &'a dyn Witness,
+    /// The run's.
+    pub credentials: &'a dyn Credentials,
+    /// Where the guest sent the request, if that is the placeholder of an
+    /// address.
+    pub written: Option<&'a HttpTarget>,
 }
 
 /// The HTTP client of a process. Cheap to make: trust is built with the first

@@ -66,9 +66,8 @@ impl ProxyConfig {
 }
 
 /// The request line's target: the whole URL where a proxy has to read it.
-pub(super) fn request_uri(target: &HttpTarget, through_proxy: bool) -> Result<http::Uri, WireError> {
-    let path = target.path_and_query();
-    let uri = http::Uri::builder().path_and_query(path);
+pub(super) fn request_uri(target: &HttpTarget, path_and_query: &str, through_proxy: bool) -> Result<http::Uri, WireError> {
+    let uri = http::Uri::builder().path_and_query(path_and_query);
     let uri = if through_proxy && target.scheme() == Scheme::Http { uri.scheme("http").authority(target.authority()) } else { uri };
     uri.build().map_err(|_| WireError::Target)
 }

@@ -124,7 +124,7 @@ impl Wardroom {
 /// What cannot be recorded does not go on.
 fn unrecordable(fault: &HostFault) -> Outcome {
     let failure = Failure::new(FailureKind::Host, format!("the execution cannot be recorded: {fault}"));
-    Outcome { ending: Err(failure), partial_output: None, usage: Usage::default(), state_changes: Vec::new() }
+    Outcome { ending: Err(failure), partial_output: None, usage: Usage::default(), state_changes: Vec::new(), redactions: 0 }
 }
 
 /// What earlier runs of a subject left.

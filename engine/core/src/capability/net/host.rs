@@ -21,7 +21,7 @@ pub(in crate::capability) enum Host {
 
 /// The text is no host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NoHost;
+pub(in crate::capability) struct NoHost;
 
 impl Host {
     /// Reads `text` as the host part of a URL (IPv6 in brackets).
