@@ -22,11 +22,12 @@ use tokio::net::{TcpListener, TcpStream};
 use wardroom_core::address::classify;
 use wardroom_core::capability::Refusal;
 use wardroom_core::capability::net::{GrantedAddress, GrantedRequest, HttpTarget, NetAccess, TargetError};
+use wardroom_core::credential::NoCredentials;
 use wardroom_core::log::{LogLine, Progress};
 use wardroom_core::witness::{BoxFuture, HostFault, Witness};
 use wardroom_host::wire::{
-    BoxConnection, Budget, Call, Dial, HttpLimits, MAX_CONNECTIONS_PER_RUN, ProxyConfig, Resolve, ResponseBody, SystemDialer, Timeouts,
-    Wire, WireConfig, WireConfigError, WireError,
+    AnswerBody, BoxConnection, Budget, Call, Dial, HttpLimits, MAX_CONNECTIONS_PER_RUN, ProxyConfig, Resolve, SystemDialer, Timeouts, Wire,
+    WireConfig, WireConfigError, WireError,
 };
 
 /// What happened, in order.
@@ -631,7 +632,7 @@ impl Client {
         self
     }
 
-    async fn send<B>(&self, url: &str, request: Request<B>) -> Result<Response<ResponseBody>, WireError>
+    async fn send<B>(&self, url: &str, request: Request<B>) -> Result<Response<AnswerBody>, WireError>
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<wardroom_host::wire::BoxError>,
@@ -639,7 +640,7 @@ impl Client {
         self.send_granted(grant(&origin(url), request.method().as_str(), url), request).await
     }
 
-    async fn send_granted<B>(&self, granted: GrantedRequest, request: Request<B>) -> Result<Response<ResponseBody>, WireError>
+    async fn send_granted<B>(&self, granted: GrantedRequest, request: Request<B>) -> Result<Response<AnswerBody>, WireError>
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<wardroom_host::wire::BoxError>,
@@ -649,7 +650,7 @@ impl Client {
         self.wire.send(request, granted, call).await
     }
 
-    async fn get(&self, url: &str) -> Result<Response<ResponseBody>, WireError> {
+    async fn get(&self, url: &str) -> Result<Response<AnswerBody>, WireError> {
         self.send(url, Request::new(Empty::<Bytes>::new())).await
     }
 
@@ -669,7 +670,7 @@ fn origin(url: &str) -> String {
     url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/")
 }
 
-async fn text(response: Response<ResponseBody>) -> Result<String, WireError> {
+async fn text(response: Response<AnswerBody>) -> Result<String, WireError> {
     let bytes = response.into_body().collect().await?.to_bytes();
     Ok(String::from_utf8(bytes.to_vec()).unwrap())
 }

@@ -66,7 +66,12 @@ impl Sandbox {
 
     /// One run, without a record.
     pub(crate) async fn run(&self, plan: Arc<Plan>) -> Outcome {
-        let lent = Lent { witness: Arc::new(Nobody), state: Arc::new(Nobody), credentials: Arc::new(NoCredentials), cancelled: Box::pin(std::future::pending()) };
+        let lent = Lent {
+            witness: Arc::new(Nobody),
+            state: Arc::new(Nobody),
+            credentials: Arc::new(NoCredentials),
+            cancelled: Box::pin(std::future::pending()),
+        };
         self.host.run(plan, lent).await
     }
 }

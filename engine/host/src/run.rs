@@ -221,7 +221,13 @@ fn was_cancelled() -> Failure {
 }
 
 fn broken(why: &str) -> Outcome {
-    Outcome { ending: Err(Failure::new(FailureKind::Host, why)), partial_output: None, usage: Usage::default(), state_changes: Vec::new(), redactions: 0 }
+    Outcome {
+        ending: Err(Failure::new(FailureKind::Host, why)),
+        partial_output: None,
+        usage: Usage::default(),
+        state_changes: Vec::new(),
+        redactions: 0,
+    }
 }
 
 pub(crate) const fn engine_kind(fuel: bool) -> EngineKind {
@@ -367,7 +373,9 @@ impl Run<'_> {
         let changes = run.state.map(StateView::into_changes).unwrap_or_default();
         self.changes = ending::clean_changes(changes, self.notes.redactor());
         let script = self.plan.resolved().entry == Entry::Script;
-        ended.map_err(|error| ending::explain(&error, &ending::Facts { memory_refused: run.ledger.refused(), limits, script, redact: self.notes.redactor() }))
+        ended.map_err(|error| {
+            ending::explain(&error, &ending::Facts { memory_refused: run.ledger.refused(), limits, script, redact: self.notes.redactor() })
+        })
     }
 
     fn outcome(mut self, ending: Result<Output, Failure>) -> Outcome {

@@ -32,7 +32,9 @@ pub struct BoundHost {
 #[non_exhaustive]
 pub enum BoundHostError {
     /// No host at all.
-    #[error("`{0}` is no host: expected a name or address, then a port where it is not 443 (api.example.org, localhost:8080, *.example.org)")]
+    #[error(
+        "`{0}` is no host: expected a name or address, then a port where it is not 443 (api.example.org, localhost:8080, *.example.org)"
+    )]
     Host(String),
     /// A port that does not exist.
     #[error("`{0}` is no port: expected 1 to 65535")]
@@ -273,11 +275,35 @@ mod tests {
 
     #[test]
     fn a_scope_reads_as_it_is_written() {
-        for text in ["A", "A@h.example", "A@h.example:8443", "A@*.h.example:query", "A:query:path:body:sign:reveal", "A@[::1]:8080:reveal", "A@[::1]"] {
+        for text in [
+            "A",
+            "A@h.example",
+            "A@h.example:8443",
+            "A@*.h.example:query",
+            "A:query:path:body:sign:reveal",
+            "A@[::1]:8080:reveal",
+            "A@[::1]",
+        ] {
             assert_eq!(scope(text).to_string(), text);
         }
         assert_eq!(scope("A@H.example:443:reveal:sign").to_string(), "A@h.example:sign:reveal");
-        for wrong in ["", "a", "A@", "A@*", "A@h.example:0", "A@h.example:99999", "A@h.example/x", "A@https://h.example", "A@u@h", "A:show", "A:", "A@h.example:qurey", "A:443", "A,B", "A@h.example,i.example"] {
+        for wrong in [
+            "",
+            "a",
+            "A@",
+            "A@*",
+            "A@h.example:0",
+            "A@h.example:99999",
+            "A@h.example/x",
+            "A@https://h.example",
+            "A@u@h",
+            "A:show",
+            "A:",
+            "A@h.example:qurey",
+            "A:443",
+            "A,B",
+            "A@h.example,i.example",
+        ] {
             assert!(wrong.parse::<CredentialScope>().is_err(), "{wrong}");
         }
     }
@@ -286,7 +312,9 @@ mod tests {
     fn a_value_goes_to_its_host_and_port_over_tls_or_not_out_of_the_machine() {
         let host: BoundHost = "h.example".parse().unwrap();
         assert!(host.admits(&target("https://h.example/a")) && host.admits(&target("https://H.EXAMPLE.:443/")));
-        for other in ["http://h.example:443/", "https://h.example:8443/", "https://x.h.example/", "https://h.example.evil/", "https://evil/"] {
+        for other in
+            ["http://h.example:443/", "https://h.example:8443/", "https://x.h.example/", "https://h.example.evil/", "https://evil/"]
+        {
             assert!(!host.admits(&target(other)), "{other}");
         }
         let local: BoundHost = "localhost:8080".parse().unwrap();
@@ -301,7 +329,8 @@ mod tests {
 
     #[test]
     fn a_grant_narrows_and_never_widens() {
-        let effective = |grant: &str, request: &str| CredentialScope::effective(&scope(grant), &scope(request)).map(|scope| scope.to_string());
+        let effective =
+            |grant: &str, request: &str| CredentialScope::effective(&scope(grant), &scope(request)).map(|scope| scope.to_string());
         assert_eq!(effective("A", "A@h.example"), Some("A@h.example".to_owned()));
         assert_eq!(effective("A@h.example", "A"), Some("A@h.example".to_owned()));
         assert_eq!(effective("A@*.h.example", "A@b.h.example"), Some("A@b.h.example".to_owned()));
@@ -309,6 +338,8 @@ mod tests {
         for (grant, request) in [("A:reveal", "A"), ("B", "A"), ("A@h.example", "A@i.example"), ("A@h.example:444", "A@h.example")] {
             assert_eq!(effective(grant, request), None, "{grant} {request}");
         }
-        assert!(scope("A").covers(&scope("A@h.example")) && scope("A@h.example").covers(&scope("A")) && !scope("A").covers(&scope("A:reveal")));
+        assert!(
+            scope("A").covers(&scope("A@h.example")) && scope("A@h.example").covers(&scope("A")) && !scope("A").covers(&scope("A:reveal"))
+        );
     }
 }

@@ -95,9 +95,7 @@ impl From<wit::Scheme> for SignScheme {
     fn from(scheme: wit::Scheme) -> Self {
         match scheme {
             wit::Scheme::Hmac(request) => Self::Hmac { hash: request.hash.into(), message: request.message },
-            wit::Scheme::Jwt(request) => {
-                Self::Jwt { algorithm: request.algorithm.into(), key_id: request.key_id, claims: request.claims }
-            }
+            wit::Scheme::Jwt(request) => Self::Jwt { algorithm: request.algorithm.into(), key_id: request.key_id, claims: request.claims },
             wit::Scheme::AwsSigv4(request) => Self::AwsSigV4(AwsRequest {
                 access_key_id: request.access_key_id,
                 region: request.region,

@@ -11,8 +11,8 @@ use std::sync::{Arc, OnceLock};
 
 use ::http::{Request, Response};
 use http_body_util::BodyExt;
-use wardroom_core::capability::{Capability, Refusal};
 use wardroom_core::capability::net::{GrantedRequest, HttpTarget, NetAccess, TargetError};
+use wardroom_core::capability::{Capability, Refusal};
 use wardroom_core::credential::{CredentialError, Credentials};
 use wardroom_core::witness::{HostFault, Witness};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
@@ -110,8 +110,7 @@ impl WasiHttpHooks for HttpGate {
         let credentials = Arc::clone(&self.credentials);
         let timeouts = timeouts(options, wire.timeouts());
         Box::new(async move {
-            let call =
-                Call { timeouts, budget: &budget, witness: &*witness, credentials: &*credentials, written: written.as_ref() };
+            let call = Call { timeouts, budget: &budget, witness: &*witness, credentials: &*credentials, written: written.as_ref() };
             match wire.send(request, granted, call).await {
                 Ok(response) => Ok((response.map(body), Box::new(async { Ok(()) }) as Background)),
                 Err(error) => Err(failed(error, &*witness, &fault)),

@@ -31,12 +31,12 @@ use wardroom_core::credential::Credentials;
 use wardroom_core::limit::{DEFAULT_HTTP_BODY, DEFAULT_HTTP_REQUESTS, Limits};
 use wardroom_core::witness::Witness;
 
-pub use scrub::AnswerBody;
 pub use dial::{BoxConnection, Connection, Dial, SystemDialer};
 pub use error::{BoxError, WireConfigError, WireError};
 pub use headers::is_hop_by_hop;
 pub use proxy::ProxyConfig;
 pub use resolve::{Resolve, SystemResolver};
+pub use scrub::AnswerBody;
 
 use tls::Tls;
 

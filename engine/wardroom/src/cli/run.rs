@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use wardroom_core::capability::credentials::CredentialScope;
 use wardroom_core::capability::env::EnvName;
 use wardroom_core::capability::net::NetScope;
 use wardroom_core::capability::{Access, Capability, Grants, Refusal, Requests, Scope};
@@ -57,6 +58,9 @@ pub(super) struct RunArguments {
     /// Allow so much state to be kept from one run to the next
     #[arg(long, value_name = "SIZE", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
     state: Option<SizeText>,
+    /// Assign a credential: `NAME[@HOST[:PORT]][:query][:path][:body][:sign][:reveal]`; may be repeated
+    #[arg(long = "credential", value_name = "SCOPE", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
+    credentials: Vec<CredentialScope>,
     /// End the run after this time (default 5m, at most 30m)
     #[arg(long, value_name = "DURATION", help_heading = "Limits")]
     timeout: Option<DurationText>,
@@ -127,6 +131,7 @@ impl RunArguments {
             }
             scopes.push(Scope::State(bytes));
         }
+        scopes.extend(self.credentials.iter().cloned().map(Scope::Credential));
         Ok(Grants(scopes))
     }
 

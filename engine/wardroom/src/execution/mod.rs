@@ -102,6 +102,7 @@ impl Wardroom {
         let lent = Lent {
             witness: recorder.clone(),
             state: Arc::new(StoredState { db: self.db.clone(), subject: plan.resolved().subject.clone() }),
+            credentials: Arc::new(wardroom_core::credential::NoCredentials),
             cancelled: Box::pin(async move {
                 tokio::select! {
                     () = cancelled => {}

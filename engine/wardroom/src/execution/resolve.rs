@@ -276,6 +276,7 @@ impl Wardroom {
             Capability::Write => folder().map(Scope::Write),
             Capability::Env => stored.scope.parse().ok().map(Scope::Env),
             Capability::State => stored.scope.parse::<wardroom_core::limit::SizeText>().ok().map(|size| Scope::State(size.0)),
+            Capability::Credentials => stored.scope.parse().ok().map(Scope::Credential),
             _ => None,
         }
     }
