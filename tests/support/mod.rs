@@ -5,6 +5,7 @@
 pub(crate) mod guests;
 pub(crate) mod home;
 pub(crate) mod library;
+pub(crate) mod mirror;
 pub(crate) mod parts;
 pub(crate) mod server;
 

@@ -1,5 +1,5 @@
-//! A real HTTP/1.1 server on loopback, small and bounded, that writes down what
-//! it was asked.
+//! A real HTTP/1.1 server on loopback, with TLS where wanted, small and bounded,
+//! that writes down what it was asked.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,9 +7,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
+use tokio_rustls::TlsAcceptor;
+
+use super::mirror;
+
+/// A connection, in the clear or not.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// Bytes of one request, head and body together.
 const MAX_REQUEST: usize = 4 << 20;
@@ -29,6 +36,8 @@ pub(crate) struct Request {
 /// Runs until it is dropped.
 pub(crate) struct Server {
     address: SocketAddr,
+    /// The certificate to trust, in PEM; none: no TLS.
+    pem: Option<String>,
     requests: Arc<Mutex<Vec<Request>>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -36,6 +45,22 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::listen(None)
+    }
+
+    /// Over TLS, as `localhost` and `127.0.0.1`.
+    pub(crate) fn start_tls() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        let pem = made.cert.pem();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+        Self::listen(Some((TlsAcceptor::from(Arc::new(config)), pem)))
+    }
+
+    fn listen(tls: Option<(TlsAcceptor, String)>) -> Self {
+        let (acceptor, pem) = tls.unzip();
         let requests = Arc::<Mutex<Vec<Request>>>::default();
         let (stop, stopped) = oneshot::channel::<()>();
         let (bound, binding) = std::sync::mpsc::channel();
@@ -46,17 +71,25 @@ impl Server {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 bound.send(listener.local_addr().unwrap()).unwrap();
                 tokio::select! {
-                    () = accept(listener, seen) => {}
+                    () = accept(listener, acceptor, seen) => {}
                     _ = stopped => {}
                 }
             });
         });
-        Self { address: binding.recv().unwrap(), requests, stop: Some(stop), thread: Some(thread) }
+        Self { address: binding.recv().unwrap(), pem, requests, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https://localhost:PORT`.
     pub(crate) fn base(&self) -> String {
-        format!("http://{}", self.address)
+        match self.pem {
+            None => format!("http://{}", self.address),
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+        }
+    }
+
+    /// The certificate to trust.
+    pub(crate) fn pem(&self) -> &str {
+        self.pem.as_deref().unwrap_or_default()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -78,19 +111,26 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, seen: Arc<Mutex<Vec<Request>>>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, seen: Arc<Mutex<Vec<Request>>>) {
     let free = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     while let (Ok(slot), Ok((stream, _))) = (free.clone().acquire_owned().await, listener.accept().await) {
-        let seen = seen.clone();
+        let (seen, tls) = (seen.clone(), tls.clone());
         tokio::spawn(async move {
             let _slot = slot;
             // A client that goes away is its own affair.
-            drop(serve(stream, &seen).await);
+            match tls {
+                None => drop(serve(stream, &seen).await),
+                Some(acceptor) => {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        drop(serve(stream, &seen).await);
+                    }
+                }
+            }
         });
     }
 }
 
-async fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Request>>) -> std::io::Result<()> {
+async fn serve(mut stream: impl Stream, seen: &Mutex<Vec<Request>>) -> std::io::Result<()> {
     let Some(request) = read(&mut stream).await? else { return Ok(()) };
     seen.lock().unwrap().push(request.clone());
     let parts: Vec<&str> = request.path.trim_start_matches('/').split('/').collect();
@@ -123,6 +163,7 @@ async fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Request>>) -> std::io::Re
             let target = decode(request.query.strip_prefix("url=").unwrap_or(""));
             answer(&mut stream, 302, &[("location", &target)], b"").await
         }
+        ["mirror", form] => stream_all(&mut stream, &mirror::answer(form, &request)).await,
         ["drip", count, ms] => drip(&mut stream, number(count), number(ms)).await,
         _ => answer(&mut stream, 200, &[("content-type", "application/json")], echo(&request).as_bytes()).await,
     }
@@ -139,7 +180,13 @@ fn echo(request: &Request) -> String {
     .to_string()
 }
 
-async fn answer(stream: &mut TcpStream, status: u16, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<()> {
+/// A whole answer as it is.
+async fn stream_all(stream: &mut impl Stream, bytes: &[u8]) -> std::io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.shutdown().await
+}
+
+async fn answer(stream: &mut impl Stream, status: u16, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<()> {
     let reason = match status {
         200 => "OK",
         302 => "Found",
@@ -156,7 +203,7 @@ async fn answer(stream: &mut TcpStream, status: u16, headers: &[(&str, &str)], b
     stream.shutdown().await
 }
 
-async fn drip(stream: &mut TcpStream, count: u64, ms: u64) -> std::io::Result<()> {
+async fn drip(stream: &mut impl Stream, count: u64, ms: u64) -> std::io::Result<()> {
     stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n").await?;
     for _ in 0..count.min(1000) {
         tokio::time::sleep(Duration::from_millis(ms)).await;
@@ -167,7 +214,7 @@ async fn drip(stream: &mut TcpStream, count: u64, ms: u64) -> std::io::Result<()
 }
 
 /// One request, or nothing where the client says nothing that fits.
-async fn read(stream: &mut TcpStream) -> std::io::Result<Option<Request>> {
+async fn read(stream: &mut impl Stream) -> std::io::Result<Option<Request>> {
     let mut bytes = Vec::new();
     let Some(head_end) = fill(stream, &mut bytes, |bytes| find(bytes, b"\r\n\r\n").map(|at| at + 4)).await? else { return Ok(None) };
     let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
@@ -189,7 +236,7 @@ async fn read(stream: &mut TcpStream) -> std::io::Result<Option<Request>> {
 }
 
 /// Reads until `done` says where the end is.
-async fn fill(stream: &mut TcpStream, bytes: &mut Vec<u8>, done: impl Fn(&[u8]) -> Option<usize>) -> std::io::Result<Option<usize>> {
+async fn fill(stream: &mut impl Stream, bytes: &mut Vec<u8>, done: impl Fn(&[u8]) -> Option<usize>) -> std::io::Result<Option<usize>> {
     loop {
         if let Some(end) = done(bytes) {
             return Ok(Some(end));
