@@ -7,10 +7,20 @@
 
 #![forbid(unsafe_code)]
 
+mod key;
+pub mod record;
 pub mod redact;
 pub mod ring;
+pub mod rotation;
 pub mod seal;
 mod secret;
 pub mod source;
+pub mod vault;
 
+pub use key::{KeyId, KeyIdError, RandomError};
+pub use record::{KeyPlace, RecordError, VaultRecord};
+pub use rotation::{Rotated, Rotation, StoredRotation};
+pub use seal::{Identity, SealError, Sealed};
 pub use secret::Secret;
+pub use source::{Ask, KeyFileError, KeychainError, KeychainNote, PassphraseError, Passphrases, Source};
+pub use vault::{OpenVault, SealedVault, VaultError};
