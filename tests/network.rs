@@ -134,7 +134,7 @@ impl World {
         };
         let budget = Budget::new(HttpLimits::default());
         let watcher = Watcher(Arc::clone(&self.journal));
-        let call = Call { timeouts: Timeouts::default(), budget: &budget, witness: &watcher, credentials: &NoCredentials, written: None };
+        let call = Call { timeouts: Timeouts::default(), budget: &budget, witness: &watcher, credentials: &NoCredentials };
         match self.wire.send(Request::new(Empty::<Bytes>::new()), granted, call).await {
             Ok(_) => "answered".to_owned(),
             Err(error) => format!("failed: {error}"),
@@ -646,7 +646,7 @@ impl Client {
         B::Error: Into<wardroom_host::wire::BoxError>,
     {
         let watcher = Watcher(Arc::clone(&self.journal));
-        let call = Call { timeouts: self.timeouts, budget: &self.budget, witness: &watcher, credentials: &NoCredentials, written: None };
+        let call = Call { timeouts: self.timeouts, budget: &self.budget, witness: &watcher, credentials: &NoCredentials };
         self.wire.send(request, granted, call).await
     }
 

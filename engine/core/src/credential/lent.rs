@@ -33,9 +33,6 @@ pub struct Assigned {
 pub struct Draft {
     /// Where it goes. Already checked against the run's network access.
     pub target: HttpTarget,
-    /// Where the guest sent it: another place than `target` only where that
-    /// was the placeholder of a kind `url`.
-    pub written: HttpTarget,
     /// Path and query as they will stand in the request line.
     pub path_and_query: String,
     /// Header fields, in order; names in lower case.

@@ -59,18 +59,13 @@ impl HttpGate {
         self.fault.get().cloned()
     }
 
-    /// The receipt, and the guest's own target where that was the placeholder
-    /// of an address.
-    fn grant(&self, request: &Request<WasiBody>) -> Result<(GrantedRequest, Option<HttpTarget>), Error> {
+    /// The placeholder of an address becomes the address before it is checked.
+    fn grant(&self, request: &Request<WasiBody>) -> Result<GrantedRequest, Error> {
         let url = request.uri().to_string();
         let written = HttpTarget::parse(request.method().as_str(), &url).map_err(unreadable)?;
         let address = self.credentials.target(&written).map_err(|error| self.failed(WireError::Credential(error)))?;
-        let (target, written) = match address {
-            Some(target) => (target, Some(written)),
-            None => (written, None),
-        };
-        let granted = self.access.check(&target).map_err(|refusal| refused(&*self.witness, &refusal))?;
-        Ok((granted, written))
+        let target = address.unwrap_or(written);
+        self.access.check(&target).map_err(|refusal| refused(&*self.witness, &refusal))
     }
 
     fn failed(&self, error: WireError) -> Error {
@@ -101,7 +96,7 @@ impl WasiHttpHooks for HttpGate {
         options: Option<RequestOptions>,
         _response_processed: Background,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let (granted, written) = match self.grant(&request) {
+        let granted = match self.grant(&request) {
             Ok(granted) => granted,
             Err(error) => return Box::new(std::future::ready(Err(error))),
         };
@@ -110,7 +105,7 @@ impl WasiHttpHooks for HttpGate {
         let credentials = Arc::clone(&self.credentials);
         let timeouts = timeouts(options, wire.timeouts());
         Box::new(async move {
-            let call = Call { timeouts, budget: &budget, witness: &*witness, credentials: &*credentials, written: written.as_ref() };
+            let call = Call { timeouts, budget: &budget, witness: &*witness, credentials: &*credentials };
             match wire.send(request, granted, call).await {
                 Ok(response) => Ok((response.map(body), Box::new(async { Ok(()) }) as Background)),
                 Err(error) => Err(failed(error, &*witness, &fault)),

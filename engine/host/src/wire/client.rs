@@ -52,7 +52,7 @@ impl Wire {
         call.budget.take_request()?;
         let held = call.credentials.wants_body(target);
         let body = if held { Source::hold(body, call.timeouts.first_byte).await? } else { Source::streaming(body) };
-        let draft = draft(&head, &body, target, call);
+        let draft = draft(&head, &body, target);
         let carries = call.credentials.check(&draft).map_err(WireError::Credential)?;
 
         let deadline = Instant::now() + call.timeouts.connect;
@@ -229,10 +229,9 @@ where
 }
 
 /// What the vault is shown of a request.
-fn draft<B>(head: &HeaderMap, body: &Source<B>, target: &HttpTarget, call: Call<'_>) -> Draft {
+fn draft<B>(head: &HeaderMap, body: &Source<B>, target: &HttpTarget) -> Draft {
     Draft {
         target: target.clone(),
-        written: call.written.unwrap_or(target).clone(),
         path_and_query: target.path_and_query(),
         headers: head.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect(),
         body: body.bytes().map(<[u8]>::to_vec),

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wardroom_core::capability::net::{GrantedAddress, GrantedRequest, HttpTarget};
+use wardroom_core::capability::net::{GrantedAddress, GrantedRequest};
 use wardroom_core::credential::Credentials;
 use wardroom_core::limit::{DEFAULT_HTTP_BODY, DEFAULT_HTTP_REQUESTS, Limits};
 use wardroom_core::witness::Witness;
@@ -168,9 +168,6 @@ pub struct Call<'a> {
     pub witness: &'a dyn Witness,
     /// The run's.
     pub credentials: &'a dyn Credentials,
-    /// Where the guest sent the request, if that is the placeholder of an
-    /// address.
-    pub written: Option<&'a HttpTarget>,
 }
 
 /// The HTTP client of a process. Cheap to make: trust is built with the first

@@ -11,21 +11,19 @@
 
 mod mirror;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use wardroom_core::blame::Blame;
 use wardroom_core::clock::Timestamp;
-use wardroom_db::{DbError, VaultSwap};
-use wardroom_vault::record::{RecordError, VaultRecord};
-use wardroom_vault::rotation::{self, Rotation};
-use wardroom_vault::seal::{Identity, SealError, Sealed};
-use wardroom_vault::source::{Passphrases, Source};
-use wardroom_vault::vault::{self, OpenVault, SealedVault, VaultError};
+use wardroom_db::{CredentialRecord, DbError, NewVault, Resealed, VaultChange, VaultCreation, VaultSwap};
+use wardroom_vault::rotation::{self, Rotation, StoredRotation};
+use wardroom_vault::vault::discard_unsaved;
+use wardroom_vault::{Identity, OpenVault, RecordError, SealError, Sealed, SealedVault, Source, VaultError, VaultRecord};
 
-use crate::audit::Event;
+use crate::audit::{self, event};
 use crate::wardroom::Wardroom;
 
 /// What the audit log's first key is sealed as.
@@ -121,16 +119,18 @@ pub fn place_words(source: &Source) -> String {
     }
 }
 
-/// The open vault of a process, and the record it was opened by: another
-/// process may have given it another key since.
-pub(crate) type Opened = Mutex<Option<(String, Arc<OpenVault>)>>;
+/// The open vault of a process. Another process may have given the vault another
+/// key since: it is asked whether it is the record's.
+pub(crate) type Opened = Mutex<Option<Arc<OpenVault>>>;
 
 /// Held while the vault gets another key.
-struct RotationLock(#[expect(dead_code, reason = "holding it is what it is for")] File);
+struct RotationLock {
+    _held: File,
+}
 
 impl Wardroom {
     fn vault_row(&self) -> Result<(String, VaultRecord), VaultUseError> {
-        let text = self.db.vault_record()?.ok_or(VaultUseError::None)?;
+        let text = self.db.vault_record()?.ok_or(VaultUseError::None)?.record;
         let record = VaultRecord::parse(&text)?;
         Ok((text, record))
     }
@@ -159,7 +159,11 @@ impl Wardroom {
         }))
     }
 
-    /// Makes the vault, and the audit log with it.
+    fn made_status(&self) -> Result<VaultStatus, VaultUseError> {
+        self.vault_status()?.ok_or(VaultUseError::None)
+    }
+
+    /// Makes the vault, and begins the audit log with it.
     ///
     /// # Errors
     ///
@@ -175,33 +179,32 @@ impl Wardroom {
         let now = self.clock.now();
         let passphrases = self.passphrases.clone();
         let (record, open) = off_thread(move || SealedVault::create(source, &*passphrases, now)).await??;
-        let root = self.db.begin_audit().await?;
-        let root = root.map(|root| open.seal_bytes(AUDIT_ROOT, root.expose_bytes())).transpose()?;
-        let event = Event::vault("vault_created", &record);
-        let made = self.db.create_vault(record.to_text(), root.map(Sealed::into_bytes), vec![event.by_operator()], now).await?;
-        if !made {
-            vault::discard_unsaved(&record)?;
-            return Err(VaultUseError::Exists(self.vault_status()?.map_or_else(String::new, |status| status.place)));
+        let audit_root = match self.db.begin_audit()? {
+            Some(root) => Some(kept(open.seal_bytes(AUDIT_ROOT, root.expose_bytes())?)),
+            None => None,
+        };
+        let new = NewVault { record: record.to_text(), audit_root, created_at: now };
+        match self.db.create_vault(new, vec![audit::of_vault(now, event::VAULT_CREATED, &record)]).await? {
+            VaultCreation::Created => self.made_status(),
+            VaultCreation::Exists => {
+                off_thread(move || discard_unsaved(&record)).await??;
+                Err(VaultUseError::Exists(self.made_status()?.place))
+            }
         }
-        self.vault_status()?.ok_or(VaultUseError::None)
     }
 
     /// Opens the vault, or answers the one that this process has open. The text
     /// is the record it was opened by: a value sealed now names it.
-    ///
-    /// # Errors
-    ///
-    /// [`VaultUseError`].
     pub(crate) async fn open_vault(&self) -> Result<(String, Arc<OpenVault>), VaultUseError> {
         let (text, record) = self.vault_row()?;
-        if let Some((opened_by, open)) = &*self.opened.lock().unwrap_or_else(PoisonError::into_inner)
-            && *opened_by == text
-        {
-            return Ok((text, open.clone()));
+        let known = self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // A rotation that has only begun changes the record and not the key.
+        if let Some(open) = known.filter(|open| open.is_of(&record)) {
+            return Ok((text, open));
         }
         let passphrases = self.passphrases.clone();
         let open = Arc::new(off_thread(move || SealedVault::new(record).unlock(&*passphrases)).await??);
-        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some((text.clone(), open.clone()));
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(open.clone());
         Ok((text, open))
     }
 
@@ -219,75 +222,131 @@ impl Wardroom {
         }
         let _lock = self.lock_rotation()?;
         self.recover_vault().await?;
-        let (_, old) = self.open_vault().await?;
-        let (before, record) = self.vault_row()?;
+        let (before, old) = self.open_vault().await?;
+        let record = VaultRecord::parse(&before)?;
         let to = to.unwrap_or_else(|| record.source().clone());
         let (rotation, pending) = Rotation::begin(&record, to)?;
-        self.swap_record(&before, &pending, Vec::new()).await?;
+        self.swap_record(&before, &pending).await?;
         let passphrases = self.passphrases.clone();
-        let stored = off_thread(move || rotation.store_key(&*passphrases)).await?;
-        let rotated = match stored {
-            Ok(stored) => self.move_rows(stored, &old, &pending).await,
+        let moved = match off_thread(move || rotation.store_key(&*passphrases)).await? {
+            Ok(stored) => self.move_values(stored, &old, &pending).await,
             Err(error) => Err(error.into()),
         };
-        // What was begun is undone at once, or with the next use.
-        let record = match rotated {
-            Ok(record) => record,
-            Err(error) => {
-                self.recover_vault().await?;
-                return Err(error);
-            }
-        };
-        let done = off_thread(move || rotation::retire(&record).map(|done| (record, done))).await?;
-        match done {
-            Ok((record, done)) => self.swap_record(&record.to_text(), &done, Vec::new()).await?,
-            // The new key is in use; the old one is removed when its place answers.
-            Err(_) => {}
+        // What was begun is undone, and the key that is no more in use goes. If
+        // its place does not answer, the next rotation tries again.
+        let recovered = self.recover_vault().await;
+        moved?;
+        match recovered {
+            Ok(()) | Err(VaultUseError::Vault(_)) => self.made_status(),
+            Err(error) => Err(error),
         }
-        self.vault_status()?.ok_or(VaultUseError::None)
     }
 
-    async fn move_rows(&self, stored: rotation::StoredRotation, old: &OpenVault, pending: &VaultRecord) -> Result<VaultRecord, VaultUseError> {
-        let rows = self.db.credentials()?;
-        let mut sealed = Vec::new();
-        for row in &rows {
-            if let Some(bytes) = &row.sealed {
-                let parsed = Sealed::parse(bytes.clone()).map_err(|source| VaultUseError::Sealed { name: row.name.to_string(), source })?;
-                sealed.push((row, parsed, bytes.clone()));
-            }
-        }
-        let values: Vec<(Identity<'_>, &Sealed)> = sealed
-            .iter()
-            .map(|(row, parsed, _)| (Identity { id: &row.id, name: &row.name, kind: row.kind }, parsed))
-            .collect();
-        let root = self.db.audit_root()?.map(Sealed::parse).transpose().map_err(damaged_root)?;
-        let small: Vec<(&str, &Sealed)> = root.iter().map(|root| (AUDIT_ROOT, root)).collect();
+    /// Step 3 of a rotation: everything sealed, sealed anew, in one transaction.
+    async fn move_values(&self, stored: StoredRotation, old: &OpenVault, pending: &VaultRecord) -> Result<(), VaultUseError> {
+        let sealed = self.sealed_values()?;
+        let values: Vec<(Identity<'_>, &Sealed)> = sealed.iter().map(|value| (value.identity(), &value.sealed)).collect();
+        let root = self.db.vault_record()?.and_then(|vault| vault.audit_root);
+        let parsed = root.as_ref().map(|root| parsed(AUDIT_ROOT, root)).transpose()?;
+        let small: Vec<(&str, &Sealed)> = parsed.iter().map(|root| (AUDIT_ROOT, root)).collect();
         let now = self.clock.now();
         let rotated = stored.finish(old, &values, &small, now)?;
-        let event = Event::vault("vault_rotated", &rotated.record);
-        let resealed = sealed.iter().zip(rotated.credentials).map(|((row, _, before), after)| (row.id.clone(), before.clone(), after.into_bytes()));
+        let renewed = sealed.iter().zip(rotated.credentials).map(|(value, new)| {
+            let old = value.row.sealed.clone().unwrap_or_else(|| kept(value.sealed.clone()));
+            (value.row.id, Resealed { old, new: kept(new) })
+        });
         let swap = VaultSwap {
             expected: pending.to_text(),
             record: rotated.record.to_text(),
-            resealed: resealed.collect(),
-            audit_root: rotated.small.into_iter().next().map(Sealed::into_bytes),
+            values: renewed.collect(),
+            audit_root: root.zip(rotated.small.into_iter().next()).map(|(old, new)| Resealed { old, new: kept(new) }),
+            at: now,
         };
-        if !self.db.swap_vault(swap, vec![event.by_operator()], now).await? {
-            return Err(VaultUseError::Changed);
+        let event = audit::of_vault(now, event::VAULT_ROTATED, &rotated.record);
+        match self.db.swap_vault(swap, vec![event]).await? {
+            VaultChange::Swapped => {
+                *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(rotated.vault));
+                Ok(())
+            }
+            VaultChange::Changed => Err(VaultUseError::Changed),
         }
-        let text = rotated.record.to_text();
-        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some((text, Arc::new(rotated.vault)));
-        Ok(rotated.record)
     }
 
-    /// Brings to an end what a crash left of a rotation, step by step.
+    fn sealed_values(&self) -> Result<Vec<SealedValue>, VaultUseError> {
+        let rows = self.db.credentials()?.into_iter();
+        let valued = rows.filter_map(|row| row.sealed.clone().map(|sealed| (row, sealed)));
+        valued
+            .map(|(row, sealed)| Ok(SealedValue { sealed: parsed(row.name.as_str(), &sealed)?, id: row.id.to_string(), row }))
+            .collect()
+    }
+
+    /// Saves a record that only says how far a rotation has come.
+    async fn swap_record(&self, before: &str, record: &VaultRecord) -> Result<(), VaultUseError> {
+        let same = |old: wardroom_db::Sealed| Resealed { new: old.clone(), old };
+        let values = self.db.credentials()?.into_iter().filter_map(|row| row.sealed.map(|sealed| (row.id, same(sealed))));
+        let root = self.db.vault_record()?.and_then(|vault| vault.audit_root);
+        let swap = VaultSwap {
+            expected: before.to_owned(),
+            record: record.to_text(),
+            values: values.collect(),
+            audit_root: root.map(same),
+            at: self.clock.now(),
+        };
+        match self.db.swap_vault(swap, Vec::new()).await? {
+            VaultChange::Swapped => Ok(()),
+            VaultChange::Changed => Err(VaultUseError::Changed),
+        }
+    }
+
+    /// Brings to an end what a crash left of a rotation.
     async fn recover_vault(&self) -> Result<(), VaultUseError> {
-        // Two steps at most: pending becomes retired, retired goes.
+        // Pending becomes retired, retired goes; one more look sees that it did.
         for _ in 0..3 {
             let (before, record) = self.vault_row()?;
             let Some(next) = off_thread(move || rotation::recover(&record)).await?? else { return Ok(()) };
-            self.swap_record(&before, &next, Vec::new()).await?;
+            self.swap_record(&before, &next).await?;
         }
         Ok(())
     }
+
+    /// One rotation at a time, of all processes on this folder; released by the
+    /// kernel when its holder dies.
+    fn lock_rotation(&self) -> Result<RotationLock, VaultUseError> {
+        let path = self.home.run().join("rotation.lock");
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(VaultUseError::Lock)?;
+        match file.try_lock() {
+            Ok(()) => Ok(RotationLock { _held: file }),
+            Err(TryLockError::WouldBlock) => Err(VaultUseError::Rotating),
+            Err(TryLockError::Error(error)) => Err(VaultUseError::Lock(error)),
+        }
+    }
+}
+
+/// A credential's value as it lies in the database.
+struct SealedValue {
+    row: CredentialRecord,
+    id: String,
+    sealed: Sealed,
+}
+
+impl SealedValue {
+    fn identity(&self) -> Identity<'_> {
+        Identity { id: &self.id, name: &self.row.name, kind: self.row.kind }
+    }
+}
+
+/// As the database keeps it.
+pub(crate) fn kept(sealed: Sealed) -> wardroom_db::Sealed {
+    wardroom_db::Sealed::new(sealed.into_bytes())
+}
+
+/// As the vault opens it.
+pub(crate) fn parsed(name: &str, sealed: &wardroom_db::Sealed) -> Result<Sealed, VaultUseError> {
+    Sealed::parse(sealed.bytes().to_vec()).map_err(|source| VaultUseError::Sealed { name: name.to_owned(), source })
+}
+
+/// Deriving a key takes a good part of a second, and a keychain may take
+/// longer: neither holds up what else this process does.
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, VaultUseError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| VaultUseError::Thread)
 }
