@@ -13,6 +13,8 @@ use wardroom_core::blame::Blame;
 use wardroom_core::execution::Status;
 use wardroom_core::id::ExecutionId;
 
+use crate::audit_key::AuditKeyFault;
+
 /// Why the database did not do what it was asked.
 ///
 /// Cloneable, because one failed commit answers every write of its group.
@@ -67,6 +69,16 @@ pub enum DbError {
         /// The column.
         column: &'static str,
     },
+    /// A row that has a name holds something that nobody writes.
+    #[error("the database holds an unreadable value in column `{column}` of row `{row}` of `{table}`")]
+    DamagedRow {
+        /// The table.
+        table: &'static str,
+        /// The row's own key.
+        row: String,
+        /// The column.
+        column: &'static str,
+    },
     /// No space is left.
     #[error("no space is left for the database")]
     Full(#[source] SqliteError),
@@ -96,6 +108,41 @@ pub enum DbError {
     /// The thread that writes ended before it answered.
     #[error("the database's writer ended")]
     WriterGone,
+    /// Nothing can be recorded before the audit log has its first key.
+    #[error("the audit log was not begun")]
+    AuditNotBegun,
+    /// The key that the next row needs does not fit the rows, so that none can
+    /// be added.
+    #[error("the audit log's key `{path}` {fault}")]
+    AuditKey {
+        /// The key's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: AuditKeyFault,
+    },
+    /// The operating system refused the key's file.
+    #[error("the audit log's key `{path}` cannot be read or replaced")]
+    AuditKeyFile {
+        /// The key's file.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// Another process kept the key locked for longer than we wait.
+    #[error("another process keeps the audit log's key `{path}` locked")]
+    AuditKeyBusy {
+        /// The key's file.
+        path: PathBuf,
+    },
+    /// An event is none: a bug of ours.
+    #[error("an audit event cannot be recorded: {reason}")]
+    AuditEvent {
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The system has no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
     /// There is no such attempt.
     #[error("there is no attempt {attempt} of execution {id}")]
     UnknownExecution {
@@ -136,6 +183,9 @@ impl DbError {
             | Self::Permissions { .. }
             | Self::Newer { .. }
             | Self::Foreign { .. }
+            | Self::AuditNotBegun
+            | Self::AuditKey { .. }
+            | Self::AuditKeyFile { .. }
             | Self::UnknownExecution { .. } => Blame::Operator,
             _ => Blame::Host,
         }

@@ -2,8 +2,9 @@
 //!
 //! Owns `wardroom.db`, its schema and every statement sent to it; the only crate
 //! that names rusqlite. It must never judge what a grant means, run anything, or
-//! ask for the time. One file per table: [`executions`], [`log_lines`],
-//! [`grants`], [`state`]; `file` opens, `writer` commits.
+//! ask for the time; of credentials it sees sealed values alone. One file per
+//! table: [`executions`], [`log_lines`], [`grants`], [`state`],
+//! [`credentials`], [`vault`], [`audit`]; `file` opens, `writer` commits.
 //!
 //! Writes are queued when they are called and answered when they are durable
 //! ([`Answer`]). Reads block the calling thread, for microseconds where an index
@@ -16,7 +17,12 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Connection;
 
+pub mod audit;
+mod audit_chain;
+mod audit_key;
+mod audit_verify;
 mod column;
+pub mod credentials;
 mod error;
 pub mod executions;
 mod file;
@@ -31,8 +37,14 @@ pub mod state;
 mod status;
 #[cfg(test)]
 mod testing;
+pub mod vault;
 mod writer;
 
+pub use audit::{Actor, AuditEvent, AuditFilter, AuditHead, AuditRecord, AuditRestart, Restarted};
+pub use audit_chain::{AuditRoot, ChainId, NoChainId};
+pub use audit_key::AuditKeyFault;
+pub use audit_verify::{AuditReport, ChainReport, Finding, KeyStanding, RowFault};
+pub use credentials::{Change, CredentialId, CredentialRecord, CredentialTerms, NewCredential, Note, Removal, Renaming};
 pub use error::{DbError, SqliteError};
 pub use executions::{Ending, ExecutionRecord, ExecutionSummary, Found, StartRow};
 pub use file::{DbConfig, Durability};
@@ -40,10 +52,12 @@ pub use grants::{GrantRecord, NewGrant};
 pub use listing::Filter;
 pub use log_lines::LineRecord;
 pub use retention::Retention;
+pub use vault::{NewVault, Resealed, Sealed, Sealing, VaultChange, VaultCreation, VaultRecord, VaultSwap};
 pub use writer::Answer;
 
+use audit::{EncodedEvent, Ledger};
 use file::DatabaseFile;
-use writer::Writer;
+use writer::{Effect, Writer};
 
 /// Connections for reading that are kept; what is open beyond that is closed
 /// again after its use.
@@ -103,6 +117,42 @@ impl Database {
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T, DbError> + Send + 'static,
     {
+        self.with_writer(|writer| writer.write(write))
+    }
+
+    /// Queues a write whose events are recorded with it, where it changes
+    /// anything. Without events it is a write like any other.
+    fn write_audited<T, F>(&self, events: Vec<AuditEvent>, write: F) -> Answer<T>
+    where
+        T: Effect + Send + 'static,
+        F: Fn(&Connection) -> Result<T, DbError> + Send + 'static,
+    {
+        let events: Vec<EncodedEvent> = match events.into_iter().map(EncodedEvent::encode).collect() {
+            Ok(events) => events,
+            Err(error) => return Answer::known(Err(error)),
+        };
+        if events.is_empty() {
+            return self.write(write);
+        }
+        self.write_with_ledger(move |connection, ledger| {
+            let effect = write(connection)?;
+            if effect.is_change() {
+                ledger.append(connection, &events)?;
+            }
+            Ok(effect)
+        })
+    }
+
+    /// Queues a write that adds to the audit log by itself.
+    fn write_with_ledger<T, F>(&self, write: F) -> Answer<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection, &mut Ledger) -> Result<T, DbError> + Send + 'static,
+    {
+        self.with_writer(|writer| writer.write_audited(write))
+    }
+
+    fn with_writer<T>(&self, write: impl FnOnce(&Writer) -> Answer<T>) -> Answer<T> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if writer.is_none() {
             match Writer::start(self.file.clone()) {
@@ -110,6 +160,6 @@ impl Database {
                 Err(error) => return Answer::known(Err(error)),
             }
         }
-        writer.as_ref().map_or_else(|| Answer::known(Err(DbError::WriterGone)), |writer| writer.write(write))
+        writer.as_ref().map_or_else(|| Answer::known(Err(DbError::WriterGone)), write)
     }
 }

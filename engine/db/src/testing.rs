@@ -63,6 +63,7 @@ pub(crate) fn succeeded() -> Outcome {
         partial_output: None,
         usage: Usage { cpu_us: 12, hosts: vec!["example.org:443".to_owned()], ..Usage::default() },
         state_changes: Vec::new(),
+        redactions: 0,
     }
 }
 

@@ -9,6 +9,10 @@
 //! While one group is being committed the next one gathers, so that groups grow
 //! with the load and a lone write never waits. Nobody is answered before the
 //! commit.
+//!
+//! A group in which a write adds to the audit log holds the log's lock around
+//! its transaction, and its commit is synced ([`audit`](crate::audit) says why).
+//! Groups without one pay nothing for it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,7 +25,8 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::DbError;
-use crate::file::DatabaseFile;
+use crate::audit::Ledger;
+use crate::file::{DatabaseFile, Synced};
 
 /// Writes in one transaction at most: bounds how long the first of them waits,
 /// and how long other processes find the database locked.
@@ -56,6 +61,18 @@ impl<T> Future for Answer<T> {
     }
 }
 
+/// What a write did, so that its audit events are recorded only with a change.
+pub(crate) trait Effect {
+    /// Whether anything changed.
+    fn is_change(&self) -> bool;
+}
+
+impl Effect for () {
+    fn is_change(&self) -> bool {
+        true
+    }
+}
+
 /// The thread, and the queue into it. Dropping it waits until the queue is
 /// empty and everything committed.
 #[derive(Debug)]
@@ -80,8 +97,27 @@ impl Writer {
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T, DbError> + Send + 'static,
     {
+        self.queue(false, move |connection, _| write(connection))
+    }
+
+    /// Queues a write that adds to the audit log. It may be tried more than
+    /// once, each time from nothing.
+    pub(crate) fn write_audited<T, F>(&self, write: F) -> Answer<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection, &mut Ledger) -> Result<T, DbError> + Send + 'static,
+    {
+        // Its group has a ledger, because it says that it is audited.
+        self.queue(true, move |connection, ledger| write(connection, ledger.ok_or(DbError::WriterGone)?))
+    }
+
+    fn queue<T, F>(&self, is_audited: bool, write: F) -> Answer<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection, Option<&mut Ledger>) -> Result<T, DbError> + Send + 'static,
+    {
         let (waiter, answer) = oneshot::channel();
-        let work = Box::new(Pending { write, result: Err(DbError::WriterGone), waiter });
+        let work = Box::new(Pending { is_audited, write, result: Err(DbError::WriterGone), waiter });
         // A queue without a reader drops the work, and with it the waiter, which
         // the answer reports as `WriterGone`.
         if let Some(queue) = &self.queue {
@@ -102,8 +138,10 @@ impl Drop for Writer {
 
 /// A write in the queue, whatever its answer's type.
 trait Work: Send {
+    /// Whether it adds to the audit log.
+    fn is_audited(&self) -> bool;
     /// Does it, inside a transaction that is not committed yet.
-    fn attempt(&mut self, connection: &Connection) -> Result<(), DbError>;
+    fn attempt(&mut self, connection: &Connection, ledger: Option<&mut Ledger>) -> Result<(), DbError>;
     /// Something around it failed.
     fn fail(&mut self, error: DbError);
     /// Tells the waiter, after the commit.
@@ -111,6 +149,7 @@ trait Work: Send {
 }
 
 struct Pending<T, F> {
+    is_audited: bool,
     write: F,
     result: Result<T, DbError>,
     waiter: oneshot::Sender<Result<T, DbError>>,
@@ -119,10 +158,14 @@ struct Pending<T, F> {
 impl<T, F> Work for Pending<T, F>
 where
     T: Send,
-    F: Fn(&Connection) -> Result<T, DbError> + Send,
+    F: Fn(&Connection, Option<&mut Ledger>) -> Result<T, DbError> + Send,
 {
-    fn attempt(&mut self, connection: &Connection) -> Result<(), DbError> {
-        self.result = (self.write)(connection);
+    fn is_audited(&self) -> bool {
+        self.is_audited
+    }
+
+    fn attempt(&mut self, connection: &Connection, ledger: Option<&mut Ledger>) -> Result<(), DbError> {
+        self.result = (self.write)(connection, ledger);
         self.result.as_ref().map(drop).map_err(Clone::clone)
     }
 
@@ -144,7 +187,7 @@ fn serve(file: &DatabaseFile, queue: &Receiver<Box<dyn Work>>) {
         let mut group = vec![first];
         group.extend(queue.try_iter().take(MAX_GROUP - 1));
         match open(&mut connection, file) {
-            Ok(connection) => commit(connection, &mut group),
+            Ok(connection) => commit(file, connection, &mut group),
             Err(error) => group.iter_mut().for_each(|work| work.fail(error.clone())),
         }
         group.into_iter().for_each(Work::answer);
@@ -171,19 +214,32 @@ enum Setback {
 
 /// Commits a group; one that is lost as a whole is tried again write by write,
 /// so that only those fail that must.
-fn commit(connection: &Connection, group: &mut [Box<dyn Work>]) {
-    match (commit_together(connection, group), group) {
+fn commit(file: &DatabaseFile, connection: &Connection, group: &mut [Box<dyn Work>]) {
+    match (commit_together(file, connection, group), group) {
         (Ok(()), _) => {}
         (Err(Setback::Lost(error)), [only]) => only.fail(error),
         (Err(Setback::NotBegun(error)), group) => group.iter_mut().for_each(|work| work.fail(error.clone())),
-        (Err(Setback::Lost(_)), group) => group.chunks_mut(1).for_each(|work| commit(connection, work)),
+        (Err(Setback::Lost(_)), group) => group.chunks_mut(1).for_each(|work| commit(file, connection, work)),
     }
 }
 
-fn commit_together(connection: &Connection, group: &mut [Box<dyn Work>]) -> Result<(), Setback> {
+fn commit_together(file: &DatabaseFile, connection: &Connection, group: &mut [Box<dyn Work>]) -> Result<(), Setback> {
+    if group.iter().any(|work| work.is_audited()) {
+        let mut ledger = Ledger::lock(&file.audit_key());
+        let _synced = Synced::begin(file, connection).map_err(Setback::NotBegun)?;
+        transact(connection, group, Some(&mut ledger))?;
+        ledger.place();
+        Ok(())
+    } else {
+        transact(connection, group, None)
+    }
+}
+
+fn transact(connection: &Connection, group: &mut [Box<dyn Work>], mut ledger: Option<&mut Ledger>) -> Result<(), Setback> {
     run(connection, "BEGIN IMMEDIATE").map_err(Setback::NotBegun)?;
-    let committed = attempt_each(connection, group).and_then(|()| run(connection, "COMMIT"));
-    committed.map_err(|error| {
+    let attempted = attempt_each(connection, group, ledger.as_deref_mut());
+    let staged = attempted.and_then(|()| ledger.map_or(Ok(()), |ledger| ledger.stage(connection)));
+    staged.and_then(|()| run(connection, "COMMIT")).map_err(|error| {
         // A failed COMMIT leaves the transaction open, a lost one is closed.
         if !connection.is_autocommit() {
             run(connection, "ROLLBACK").ok();
@@ -194,14 +250,16 @@ fn commit_together(connection: &Connection, group: &mut [Box<dyn Work>]) -> Resu
 
 /// Fails only where the transaction itself is lost: on a full disk, or a failing
 /// one, SQLite rolls back all of it (<https://www.sqlite.org/lang_transaction.html>).
-fn attempt_each(connection: &Connection, group: &mut [Box<dyn Work>]) -> Result<(), DbError> {
+fn attempt_each(connection: &Connection, group: &mut [Box<dyn Work>], mut ledger: Option<&mut Ledger>) -> Result<(), DbError> {
     for work in group {
         run(connection, "SAVEPOINT member")?;
-        if let Err(error) = work.attempt(connection) {
+        if let Err(error) = work.attempt(connection, ledger.as_deref_mut()) {
             if connection.is_autocommit() {
                 return Err(error);
             }
             run(connection, "ROLLBACK TO member")?;
+            // What it appended took neither a number nor a key.
+            ledger.iter_mut().for_each(|ledger| ledger.forget());
         }
         run(connection, "RELEASE member")?;
     }
