@@ -1,0 +1,341 @@
+//! Finding any of many forms in a text.
+//!
+//! Owns the forms themselves, in one block of memory that is wiped when it is
+//! dropped, and the two tables by which they are found. It must never copy a
+//! form to memory that is not wiped: that, and that its size does not depend on
+//! how long the forms are, is why this is not an automaton of a crate. An
+//! Aho-Corasick automaton takes dozens of bytes for each byte of a form, and
+//! twenty values of 64 KiB have a hundred megabytes of them.
+//!
+//! The scan is Wu and Manber's ("A fast algorithm for multi-pattern searching",
+//! 1994). Every form has at least `window` bytes; a window of that size moves
+//! over the text. The last four bytes in the window say how far the next place
+//! is where a form could begin (`shifts`). Where that is here, the first eight
+//! bytes say which forms it could be (`slots`), and those are compared.
+//!
+//! ```text
+//!     text     ... l e v e l = i n f o   u s e r = ...
+//!     window           [. . . . i n f o]            "info" ends no form's first eight bytes,
+//!                                [. . . . s e r =]  nor do its ends begin one: move by all there is
+//! ```
+
+use zeroize::{Zeroize, Zeroizing};
+
+/// Bytes by which a form is looked up.
+const KEY_BYTES: usize = 8;
+/// Bytes by which the window is moved.
+const GRAM_BYTES: usize = 4;
+/// The largest window. A larger one moves further, and is filled at more cost.
+const MAX_WINDOW_BYTES: usize = 16;
+
+/// Forms on their way to become [`Patterns`].
+pub(super) struct Gathered {
+    bytes: Zeroizing<Vec<u8>>,
+    forms: Vec<Form>,
+    /// The first form of the piece whose forms are being gathered.
+    fresh: usize,
+    limit: usize,
+    over: bool,
+}
+
+/// Where a form lies, and whose it is.
+#[derive(Clone, Copy)]
+struct Form {
+    start: usize,
+    end: usize,
+    name: usize,
+}
+
+impl Gathered {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { bytes: Zeroizing::default(), forms: Vec::new(), fresh: 0, limit, over: false }
+    }
+
+    /// From here on forms are compared with each other only.
+    pub(super) fn next_piece(&mut self) {
+        self.fresh = self.forms.len();
+    }
+
+    /// Adds a form, unless the piece has it already: most encodings leave most
+    /// values as they are. Forms shorter than a key are none.
+    pub(super) fn add(&mut self, name: usize, form: &[u8]) {
+        if form.len() < KEY_BYTES || self.has(form) {
+            return;
+        }
+        if form.len() > self.limit - self.bytes.len() {
+            self.over = true;
+            return;
+        }
+        self.make_room(form.len());
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(form);
+        self.forms.push(Form { start, end: self.bytes.len(), name });
+    }
+
+    /// Whether a form did not fit.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    fn has(&self, form: &[u8]) -> bool {
+        self.forms.iter().skip(self.fresh).any(|known| self.bytes.get(known.start..known.end) == Some(form))
+    }
+
+    /// A vector that grows by itself leaves its old bytes behind.
+    fn make_room(&mut self, more: usize) {
+        let needed = self.bytes.len() + more;
+        if needed > self.bytes.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
+            larger.extend_from_slice(&self.bytes);
+            self.bytes = larger;
+        }
+    }
+
+    pub(super) fn into_patterns(self) -> Patterns {
+        let bytes = self.bytes;
+        let of = |form: &Form| bytes.get(form.start..form.end).unwrap_or_default();
+        let mut forms = self.forms;
+        // Neighbours by their bytes, and of two equal ones the first that was named.
+        forms.sort_unstable_by(|a, b| of(a).cmp(of(b)).then(a.name.cmp(&b.name)));
+        forms.dedup_by(|next, kept| of(next) == of(kept));
+        let window = forms.iter().map(|form| form.end - form.start).min().unwrap_or(MAX_WINDOW_BYTES).min(MAX_WINDOW_BYTES);
+        let mut keyed = Vec::with_capacity(forms.len());
+        keyed.extend(forms.iter().map(|form| Keyed { key: key(of(form)).unwrap_or_default(), form: *form }));
+        let shifts = Shifts::new(window, keyed.len(), forms.iter().map(of));
+        let slots = Slots::new(&keyed);
+        Patterns { bytes, keyed, shifts, slots }
+    }
+}
+
+/// A form and its first bytes.
+struct Keyed {
+    key: u64,
+    form: Form,
+}
+
+/// All forms, ready to be found.
+pub(super) struct Patterns {
+    bytes: Zeroizing<Vec<u8>>,
+    /// In the order of their bytes, none twice.
+    keyed: Vec<Keyed>,
+    shifts: Shifts,
+    slots: Slots,
+}
+
+/// What a search came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A form stands here; it is the longest that does.
+    Found { start: usize, end: usize, name: usize },
+    /// No form begins before here, and what follows could become one. Where
+    /// nothing could, here is the end of the text.
+    Open(usize),
+}
+
+/// What stands at one place.
+enum Here {
+    Nothing,
+    Form {
+        end: usize,
+        name: usize,
+    },
+    /// All there is of the text is the beginning of a form.
+    Beginning,
+}
+
+impl Patterns {
+    pub(super) fn is_empty(&self) -> bool {
+        self.keyed.is_empty()
+    }
+
+    /// Where the first form in a whole text begins.
+    pub(super) fn first(&self, text: &[u8]) -> Option<usize> {
+        match self.next(text, 0, true) {
+            Next::Found { start, .. } => Some(start),
+            Next::Open(_) => None,
+        }
+    }
+
+    /// The next form that begins at `from` or later. With `last`, nothing
+    /// follows the text.
+    pub(super) fn next(&self, text: &[u8], mut from: usize, last: bool) -> Next {
+        if self.is_empty() {
+            return Next::Open(text.len());
+        }
+        loop {
+            let start = self.shifts.candidate(text, from);
+            if start + self.shifts.window > text.len() {
+                return Next::Open(if last { text.len() } else { self.beginning(text, start) });
+            }
+            match self.here(text, start, last) {
+                Here::Nothing => from = start + 1,
+                Here::Form { end, name } => return Next::Found { start, end, name },
+                Here::Beginning => return Next::Open(start),
+            }
+        }
+    }
+
+    fn here(&self, text: &[u8], start: usize, last: bool) -> Here {
+        let rest = text.get(start..).unwrap_or_default();
+        let mut longest = 0;
+        let mut here = Here::Nothing;
+        for keyed in key(rest).map(|key| self.with_key(key)).into_iter().flatten() {
+            let form = self.bytes.get(keyed.form.start..keyed.form.end).unwrap_or_default();
+            if form.len() > rest.len() {
+                if !last && form.starts_with(rest) {
+                    return Here::Beginning;
+                }
+            } else if form.len() > longest && rest.starts_with(form) {
+                longest = form.len();
+                here = Here::Form { end: start + longest, name: keyed.form.name };
+            }
+        }
+        here
+    }
+
+    /// The first place from `from` on at which the rest of the text, shorter
+    /// than the window, is the beginning of a form.
+    fn beginning(&self, text: &[u8], from: usize) -> usize {
+        (from..text.len()).find(|start| self.begins(text.get(*start..).unwrap_or_default())).unwrap_or(text.len())
+    }
+
+    /// Whether any form begins like this: the first that does not come before
+    /// it in their order would.
+    fn begins(&self, rest: &[u8]) -> bool {
+        let of = |keyed: &Keyed| self.bytes.get(keyed.form.start..keyed.form.end).unwrap_or_default();
+        let at = self.keyed.partition_point(|keyed| of(keyed) < rest);
+        self.keyed.get(at).is_some_and(|keyed| of(keyed).starts_with(rest))
+    }
+
+    fn with_key(&self, key: u64) -> impl Iterator<Item = &Keyed> {
+        let first = self.slots.first(&self.keyed, key);
+        self.keyed.iter().skip(first).take_while(move |keyed| keyed.key == key)
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.bytes.capacity()
+            + self.keyed.capacity() * size_of::<Keyed>()
+            + self.shifts.table.capacity()
+            + self.slots.table.capacity() * size_of::<u32>()
+    }
+}
+
+impl Drop for Patterns {
+    /// The forms' block wipes itself. Keys are beginnings of forms.
+    fn drop(&mut self) {
+        for keyed in &mut self.keyed {
+            keyed.key.zeroize();
+        }
+    }
+}
+
+/// How far the window may move, by the last bytes in it.
+struct Shifts {
+    window: usize,
+    /// Distances by [`gram`]. They say which grams are in a form, so this is
+    /// wiped as well.
+    table: Zeroizing<Vec<u8>>,
+    bits: u32,
+}
+
+impl Shifts {
+    fn new<'a>(window: usize, forms: usize, all: impl Iterator<Item = &'a [u8]>) -> Self {
+        // Sixteen places for each entry keep chance meetings rare; up to the size at which the table leaves the
+        // processor's second cache.
+        let bits = (forms * window * 16).next_power_of_two().ilog2().clamp(12, 17);
+        let furthest = window + 1 - GRAM_BYTES;
+        let mut table = Zeroizing::new(vec![u8::try_from(furthest).unwrap_or(1); 1 << bits]);
+        for form in all {
+            let grams = form.get(..window).unwrap_or_default().windows(GRAM_BYTES);
+            for (gram, distance) in grams.zip((0..furthest).rev()) {
+                if let Some(entry) = table.get_mut(place(gram, bits)) {
+                    *entry = u8::try_from(distance).unwrap_or(0).min(*entry);
+                }
+            }
+        }
+        Self { window, table, bits }
+    }
+
+    /// The first place from `from` on where a form could begin; where none
+    /// could, the first at which the window goes beyond the text.
+    #[inline]
+    fn candidate(&self, text: &[u8], from: usize) -> usize {
+        let mut end = from + self.window;
+        while let Some(gram) = text.get(end - GRAM_BYTES..end) {
+            match self.table.get(place(gram, self.bits)) {
+                Some(0) | None => break,
+                Some(shift) => end += usize::from(*shift),
+            }
+        }
+        end - self.window
+    }
+}
+
+/// A gram's place in a table of so many bits.
+#[inline]
+fn place(gram: &[u8], bits: u32) -> usize {
+    let gram = gram.first_chunk::<GRAM_BYTES>().map_or(0, |gram| u32::from_le_bytes(*gram));
+    // Fibonacci hashing: the upper bits of a product depend on all of its factor's.
+    (gram.wrapping_mul(0x9E37_79B1) >> (32 - bits)) as usize
+}
+
+/// Which form is the first with a key: an open table of indexes, at most half
+/// full, in which zero is nothing.
+struct Slots {
+    table: Vec<u32>,
+}
+
+impl Slots {
+    fn new(keyed: &[Keyed]) -> Self {
+        let mut slots = Self { table: vec![0; (keyed.len() * 2 + 1).next_power_of_two()] };
+        let mut before = None;
+        for (index, Keyed { key, .. }) in keyed.iter().enumerate() {
+            if before.replace(*key) != Some(*key) {
+                slots.fill(*key, index);
+            }
+        }
+        slots
+    }
+
+    fn fill(&mut self, key: u64, index: usize) {
+        let mut at = self.start(key);
+        while let Some(slot) = self.table.get_mut(at) {
+            if *slot == 0 {
+                // Forms are fewer than their bytes, which are fewer than this can count.
+                *slot = u32::try_from(index + 1).unwrap_or(0);
+                return;
+            }
+            at = (at + 1) & (self.table.len() - 1);
+        }
+    }
+
+    /// The index of the first form with this key, or one after the last.
+    #[inline]
+    fn first(&self, keyed: &[Keyed], key: u64) -> usize {
+        let mut at = self.start(key);
+        loop {
+            match self.table.get(at) {
+                None | Some(0) => return keyed.len(),
+                Some(index) => {
+                    let index = *index as usize - 1;
+                    if keyed.get(index).is_some_and(|keyed| keyed.key == key) {
+                        return index;
+                    }
+                }
+            }
+            at = (at + 1) & (self.table.len() - 1);
+        }
+    }
+
+    #[inline]
+    fn start(&self, key: u64) -> usize {
+        let mixed = key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        usize::try_from(mixed).unwrap_or(0) & (self.table.len() - 1)
+    }
+}
+
+/// The first bytes, in an order that numbers keep.
+#[inline]
+fn key(bytes: &[u8]) -> Option<u64> {
+    bytes.first_chunk::<KEY_BYTES>().map(|bytes| u64::from_be_bytes(*bytes))
+}
