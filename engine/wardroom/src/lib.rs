@@ -6,10 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod credential;
 pub mod execution;
 pub mod home;
+pub mod vault;
 mod wardroom;
 
 pub use wardroom::{OpenError, Wardroom};

@@ -8,10 +8,13 @@ use wardroom_core::clock::{Clock, SystemClock};
 use wardroom_db::{Database, DbError};
 use wardroom_host::wire::{Wire, WireConfigError};
 use wardroom_host::{Host, HostConfig, HostError, Notice};
+use wardroom_vault::source::{NoPassphrases, Passphrases};
 
 use crate::config::{Config, ConfigError};
 use crate::execution::session::{Session, SessionError};
 use crate::home::{Home, HomeError};
+use crate::vault::Opened;
+use crate::vault::mirror::Mirrored;
 
 /// One process's Wardroom on one data folder.
 pub struct Wardroom {
@@ -23,6 +26,10 @@ pub struct Wardroom {
     preparer: PathBuf,
     host: OnceLock<Host>,
     session: tokio::sync::OnceCell<Arc<Session>>,
+    /// Whom to ask for the vault's passphrase, where it has one.
+    pub(crate) passphrases: Arc<dyn Passphrases + Send + Sync>,
+    pub(crate) opened: Opened,
+    pub(crate) mirrored: Mirrored,
 }
 
 /// Something is wrong with the data folder or what is in it.
@@ -83,7 +90,16 @@ impl Wardroom {
             preparer,
             host: OnceLock::new(),
             session: tokio::sync::OnceCell::new(),
+            passphrases: Arc::new(NoPassphrases),
+            opened: Opened::default(),
+            mirrored: Mirrored::default(),
         })
+    }
+
+    /// The same, with somebody to ask for the vault's passphrase.
+    #[must_use]
+    pub fn asking(self, passphrases: Arc<dyn Passphrases + Send + Sync>) -> Self {
+        Self { passphrases, ..self }
     }
 
     /// The data folder.

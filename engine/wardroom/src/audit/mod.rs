@@ -13,7 +13,7 @@ use crate::vault::{AUDIT_ROOT, VaultUseError, place_words};
 use crate::wardroom::Wardroom;
 
 /// Rows that one list may have.
-pub use wardroom_db::MAX_AUDIT_ROWS;
+pub use wardroom_db::audit::MAX_AUDIT_ROWS;
 
 /// What happened, as words in rows. They are never renamed: rows last for ever.
 pub(crate) mod event {
@@ -48,7 +48,8 @@ pub(crate) fn by_operator(at: Timestamp, event: &'static str, subject: &str, det
 
 /// An event about the vault.
 pub(crate) fn of_vault(at: Timestamp, event: &'static str, record: &wardroom_vault::VaultRecord) -> AuditEvent {
-    let detail = json!({ "place": place_words(record.source()), "key_id": record.key_id().to_string(), "key_version": record.key_version() });
+    let detail =
+        json!({ "place": place_words(record.source()), "key_id": record.key_id().to_string(), "key_version": record.key_version() });
     by_operator(at, event, "vault", detail)
 }
 
@@ -179,7 +180,8 @@ impl Wardroom {
         let kept = self.db.vault_record()?.ok_or(VaultUseError::None)?.audit_root;
         let Some(sealed) = kept else { return Ok(Vec::new()) };
         let (_, open) = self.open_vault().await?;
-        let sealed = Sealed::parse(sealed.bytes().to_vec()).map_err(|source| VaultUseError::Sealed { name: AUDIT_ROOT.to_owned(), source })?;
+        let sealed =
+            Sealed::parse(sealed.bytes().to_vec()).map_err(|source| VaultUseError::Sealed { name: AUDIT_ROOT.to_owned(), source })?;
         let bytes = open.open_bytes(AUDIT_ROOT, &sealed)?;
         Ok(bytes.expose_bytes().chunks(AuditRoot::BYTES).filter_map(AuditRoot::from_bytes).collect())
     }

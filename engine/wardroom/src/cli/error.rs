@@ -8,13 +8,17 @@ use wardroom_core::capability::Surplus;
 use wardroom_core::text::for_terminal_line;
 use wardroom_db::DbError;
 
+use super::secret::PASSPHRASE_FILE;
 use super::show::{self, DIM, ERROR, HINT, quoted_lines};
+use crate::credential::CredentialUseError;
 use crate::execution::ExecuteError;
 use crate::execution::manage::ManageError;
 use crate::execution::resolve::{FolderUseError, ResolveError};
 use crate::home::HomeError;
+use crate::vault::VaultUseError;
 use crate::wardroom::OpenError;
 use wardroom_core::manifest::RequestError;
+use wardroom_vault::{KeyFileError, KeychainError, PassphraseError, Source, VaultError};
 
 /// The operator has to act.
 const OPERATOR: u8 = 1;
@@ -180,10 +184,81 @@ impl From<ManageError> for CommandError {
     }
 }
 
+impl From<VaultUseError> for CommandError {
+    fn from(error: VaultUseError) -> Self {
+        let command = Self::blamed(error.blame(), &error);
+        match &error {
+            VaultUseError::None => command.hint("`wardroom init` makes one."),
+            VaultUseError::Exists(_) => {
+                command.hint("`wardroom vault status` shows it; `wardroom vault change-source` puts its key elsewhere.")
+            }
+            VaultUseError::MemoryOnly => command.hint("`wardroom init` chooses one of these."),
+            VaultUseError::Rotating | VaultUseError::Changed => {
+                command.hint("Try again when it is done; `wardroom vault status` shows it.")
+            }
+            VaultUseError::Sealed { name, .. } => command.damaged(name),
+            VaultUseError::Vault(error) => command.with_vault_hint(error),
+            VaultUseError::Record(_) => command.hint("The vault's row is damaged: put `wardroom.db` back from a backup."),
+            VaultUseError::Db(error) => command.with_db_hint(error),
+            _ => command,
+        }
+    }
+}
+
+impl CommandError {
+    fn with_vault_hint(self, error: &VaultError) -> Self {
+        match error {
+            VaultError::KeyMissing { place: Source::KeyFile { path }, .. } => self.hint(format!(
+                "Put the key file back to `{}`: without it, nothing in this vault opens. With nothing to lose, start over in another data folder: `--home=DIR`.",
+                path.display()
+            )),
+            VaultError::KeyMissing { .. } | VaultError::WrongKey { .. } => self.hint(
+                "The data folder was copied without its key, or the key was removed. Use it where the key is, or start over in another data folder: `--home=DIR`.",
+            ),
+            VaultError::WrongPassphrase => self.hint("Try again; nothing was changed."),
+            VaultError::Passphrase(PassphraseError::NobodyToAsk) => {
+                self.hint(format!("Run it in a terminal, or name a file that holds the passphrase: `{PASSPHRASE_FILE}=FILE`."))
+            }
+            VaultError::Damaged { name } => self.damaged(name),
+            VaultError::Keychain(KeychainError::Locked) => self.hint("Unlock the keychain (log in, or open its own program), then try again."),
+            VaultError::Keychain(_) => self.hint(
+                "Try again once the keychain answers (`wardroom doctor` asks it), or, while it does, put the key elsewhere: `wardroom vault change-source passphrase`.",
+            ),
+            VaultError::KeyFile(KeyFileError::Permissions { path, .. }) => self.hint(format!("Close it with `chmod 600 {}`.", path.display())),
+            VaultError::RotationUnfinished => self.hint("`wardroom vault rotate-master-key` brings it to an end."),
+            _ => self,
+        }
+    }
+
+    fn damaged(self, name: &str) -> Self {
+        self.hint(format!("Every other credential still opens; `wardroom credential set {name}` gives this one its value again."))
+    }
+}
+
+impl From<CredentialUseError> for CommandError {
+    fn from(error: CredentialUseError) -> Self {
+        let command = Self::blamed(error.blame(), &error);
+        match error {
+            CredentialUseError::Vault(error) => error.into(),
+            CredentialUseError::Unknown { name, .. } => {
+                command.hint(format!("`wardroom credential list` shows them; `wardroom credential add {name} --host=HOST` stores it."))
+            }
+            CredentialUseError::Exists(name) => command.hint(format!("`wardroom credential set {name}` gives it another value.")),
+            CredentialUseError::NoValue(name) => command.hint(format!("`wardroom credential set {name}` gives it one.")),
+            CredentialUseError::InUse { name, .. } => command.hint(format!("`wardroom credential rm {name} --force` takes it from them.")),
+            CredentialUseError::Kind(name, _) => command.hint(format!("`wardroom credential clear {name}` takes the value away first.")),
+            CredentialUseError::Changed(_) => command.hint("Try again."),
+            CredentialUseError::Db(error) => command.with_db_hint(&error),
+            _ => command,
+        }
+    }
+}
+
 impl From<ExecuteError> for CommandError {
     fn from(error: ExecuteError) -> Self {
         match error {
             ExecuteError::Open(error) => error.into(),
+            ExecuteError::Credential(error) => error.into(),
             ExecuteError::Record(error) => Self::blamed(error.source.blame(), &error).with_db_hint(&error.source),
         }
     }

@@ -2,13 +2,18 @@
 //! of it. The only module that names clap, and the only one that prints.
 
 mod ask;
+mod audit;
+mod credential;
 mod doctor;
 mod error;
 mod exec;
+mod init;
 mod inspect;
 mod live;
 mod run;
+mod secret;
 mod show;
+mod vault;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +57,17 @@ enum Command {
     Run(Box<run::RunArguments>),
     /// Show what a program is and what it asks for
     Inspect(inspect::InspectArguments),
+    /// Make the vault that keeps credentials
+    Init(init::InitArguments),
+    /// Store credentials, and say what they are for
+    #[command(subcommand)]
+    Credential(credential::CredentialCommand),
+    /// Look at the vault, and give it another key
+    #[command(subcommand)]
+    Vault(vault::VaultCommand),
+    /// Look at what was done with credentials, and check that nothing is missing
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Look at executions, follow and cancel them
     #[command(subcommand)]
     Exec(exec::ExecCommand),
@@ -70,6 +86,10 @@ impl Command {
             Self::Run(run) => run.json,
             Self::Inspect(inspect) => inspect.json,
             Self::Exec(exec) => exec.wants_json(),
+            Self::Init(init) => init.json,
+            Self::Credential(credential) => credential.wants_json(),
+            Self::Vault(vault) => vault.wants_json(),
+            Self::Audit(audit) => audit.wants_json(),
             Self::Doctor(doctor) => doctor.json,
             Self::Completions { .. } => false,
         }
@@ -110,13 +130,24 @@ fn on_runtime(arguments: Arguments) -> Result<ExitCode, CommandError> {
 
 async fn dispatch(arguments: Arguments) -> Result<ExitCode, CommandError> {
     let home = home(arguments.home)?;
-    match arguments.command {
-        Command::Run(run) => run.execute(&open(&home)?).await,
-        Command::Inspect(inspect) => inspect.execute(&open(&home)?).await,
-        Command::Exec(exec) => exec.execute(&open(&home)?).await,
-        Command::Doctor(doctor) => doctor.execute(&home).await,
-        Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+    if let Command::Doctor(doctor) = arguments.command {
+        return doctor.execute(&home).await;
     }
+    let wardroom = open(&home)?;
+    let done = match arguments.command {
+        Command::Run(run) => run.execute(&wardroom).await,
+        Command::Inspect(inspect) => inspect.execute(&wardroom).await,
+        Command::Exec(exec) => exec.execute(&wardroom).await,
+        Command::Init(init) => init.execute(&wardroom).await,
+        Command::Credential(credential) => credential.execute(&wardroom).await,
+        Command::Vault(vault) => vault.execute(&wardroom).await,
+        Command::Audit(audit) => audit.execute(&wardroom).await,
+        Command::Doctor(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+    };
+    // A keychain that does not answer is seen by `audit verify`; what was asked
+    // for is done.
+    drop(wardroom.mirror_audit(true).await);
+    done
 }
 
 fn home(named: Option<PathBuf>) -> Result<PathBuf, CommandError> {
@@ -129,7 +160,7 @@ fn home(named: Option<PathBuf>) -> Result<PathBuf, CommandError> {
 
 fn open(home: &std::path::Path) -> Result<Wardroom, CommandError> {
     let preparer = std::env::current_exe().map_err(|error| CommandError::host(format!("this program cannot find itself: {error}")))?;
-    Ok(Wardroom::open(home, preparer, Arc::new(Compiling::default()))?)
+    Ok(Wardroom::open(home, preparer, Arc::new(Compiling::default()))?.asking(Arc::new(secret::FromOperator)))
 }
 
 impl Color {

@@ -45,7 +45,14 @@ fn read(from: &mut impl Read) -> std::io::Result<Secret> {
 
 fn prompt(text: &str) -> Result<Secret, CommandError> {
     let typed = rpassword::prompt_password(text);
-    typed.map(|text| Secret::new(text.into_bytes())).map_err(|error| CommandError::operator(format!("the terminal cannot be read: {error}")))
+    typed
+        .map(|text| Secret::new(text.into_bytes()))
+        .map_err(|error| CommandError::operator(format!("the terminal cannot be read: {error}")))
+}
+
+/// Whether a passphrase is in the environment.
+pub(super) fn passphrase_is_given() -> bool {
+    [PASSPHRASE_FILE, PASSPHRASE].iter().any(|name| std::env::var_os(name).is_some())
 }
 
 /// Asks the environment first, then the person at the terminal.
@@ -77,7 +84,11 @@ fn from_environment(file: &str, direct: &str) -> Result<Option<Secret>, Passphra
 }
 
 fn typed(why: Ask) -> Result<Secret, PassphraseError> {
-    let ask = |text: &str| rpassword::prompt_password(text).map(|typed| Secret::new(typed.into_bytes())).map_err(|error| PassphraseError::Unreadable(format!("the terminal: {error}")));
+    let ask = |text: &str| {
+        rpassword::prompt_password(text)
+            .map(|typed| Secret::new(typed.into_bytes()))
+            .map_err(|error| PassphraseError::Unreadable(format!("the terminal: {error}")))
+    };
     match why {
         Ask::Unlock => ask("Passphrase of the vault: "),
         Ask::New => {

@@ -37,7 +37,9 @@ pub enum ValueError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
     /// It will not be redacted.
-    #[error("the value is shorter than {MIN_REDACTED_BYTES} bytes: it is not removed from logs and results, because that would destroy them and betray it")]
+    #[error(
+        "the value is shorter than {MIN_REDACTED_BYTES} bytes: it is not removed from logs and results, because that would destroy them and betray it"
+    )]
     Short,
     /// Blanks at its ends.
     #[error("the value begins or ends with a blank; it is kept as it is")]

@@ -23,6 +23,7 @@ use wardroom_core::plan::{Lent, Plan, Runner};
 use wardroom_core::witness::{BoxFuture, HostFault, StateSource};
 use wardroom_db::{Database, DbError};
 
+use crate::credential::CredentialUseError;
 use crate::wardroom::{OpenError, Wardroom};
 use recorder::Recorder;
 
@@ -69,6 +70,9 @@ pub enum ExecuteError {
     /// It did not start.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// It did not start, for want of a credential.
+    #[error(transparent)]
+    Credential(#[from] CredentialUseError),
     /// It ended.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -80,6 +84,7 @@ impl ExecuteError {
     pub fn blame(&self) -> Blame {
         match self {
             Self::Open(error) => error.blame(),
+            Self::Credential(error) => error.blame(),
             Self::Record(error) => error.source.blame(),
         }
     }
@@ -94,6 +99,8 @@ impl Wardroom {
     /// [`ExecuteError`] where this process cannot run or record anything;
     /// whatever a guest does is in the outcome.
     pub async fn execute(&self, plan: Plan, live: Arc<dyn Live>, cancelled: BoxFuture<'static, ()>) -> Result<Outcome, ExecuteError> {
+        // Opened first: what cannot be lent does not begin to run.
+        let credentials = self.lend(&plan).await?;
         let session = self.session().await.map_err(OpenError::from)?.clone();
         let plan = Arc::new(plan);
         let recorder = Arc::new(Recorder::new(plan.clone(), self.db.clone(), self.clock.clone(), session.holder().to_owned(), live));
@@ -102,7 +109,7 @@ impl Wardroom {
         let lent = Lent {
             witness: recorder.clone(),
             state: Arc::new(StoredState { db: self.db.clone(), subject: plan.resolved().subject.clone() }),
-            credentials: Arc::new(wardroom_core::credential::NoCredentials),
+            credentials,
             cancelled: Box::pin(async move {
                 tokio::select! {
                     () = cancelled => {}

@@ -148,7 +148,7 @@ impl Recorder {
     }
 
     fn ending<'a>(&self, outcome: &'a Outcome) -> Ending<'a> {
-        Ending { finished_at: self.clock.now(), outcome, redactions: 0, lines: self.take_unstored() }
+        Ending { finished_at: self.clock.now(), outcome, redactions: outcome.redactions, lines: self.take_unstored() }
     }
 
     /// Asks the run to end.

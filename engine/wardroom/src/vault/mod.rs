@@ -9,7 +9,7 @@
 //! Opening derives a key, which is slow on purpose and happens on a thread of
 //! its own; a process that runs on opens it once.
 
-mod mirror;
+pub(crate) mod mirror;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -176,6 +176,7 @@ impl Wardroom {
         if let Some(status) = self.vault_status()? {
             return Err(VaultUseError::Exists(status.place));
         }
+        self.mirrored.appended();
         let now = self.clock.now();
         let passphrases = self.passphrases.clone();
         let (record, open) = off_thread(move || SealedVault::create(source, &*passphrases, now)).await??;
@@ -196,7 +197,8 @@ impl Wardroom {
     /// Opens the vault, or answers the one that this process has open. The text
     /// is the record it was opened by: a value sealed now names it.
     pub(crate) async fn open_vault(&self) -> Result<(String, Arc<OpenVault>), VaultUseError> {
-        let (text, record) = self.vault_row()?;
+        self.mirrored.appended();
+        let (text, record) = self.recovered_row().await?;
         let known = self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // A rotation that has only begun changes the record and not the key.
         if let Some(open) = known.filter(|open| open.is_of(&record)) {
@@ -206,6 +208,21 @@ impl Wardroom {
         let open = Arc::new(off_thread(move || SealedVault::new(record).unlock(&*passphrases)).await??);
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(open.clone());
         Ok((text, open))
+    }
+
+    /// The record; where a crash left a rotation unfinished, it is brought to an
+    /// end first, unless it is not a crash but another process at work.
+    async fn recovered_row(&self) -> Result<(String, VaultRecord), VaultUseError> {
+        let (text, record) = self.vault_row()?;
+        if record.pending().is_none() && record.retired().is_none() {
+            return Ok((text, record));
+        }
+        if let Ok(_lock) = self.lock_rotation() {
+            // A place that does not answer keeps a key too many; this opens all
+            // the same.
+            drop(self.recover_vault().await);
+        }
+        self.vault_row()
     }
 
     /// Gives the vault another key, in another place where one is named. All
@@ -275,9 +292,7 @@ impl Wardroom {
     fn sealed_values(&self) -> Result<Vec<SealedValue>, VaultUseError> {
         let rows = self.db.credentials()?.into_iter();
         let valued = rows.filter_map(|row| row.sealed.clone().map(|sealed| (row, sealed)));
-        valued
-            .map(|(row, sealed)| Ok(SealedValue { sealed: parsed(row.name.as_str(), &sealed)?, id: row.id.to_string(), row }))
-            .collect()
+        valued.map(|(row, sealed)| Ok(SealedValue { sealed: parsed(row.name.as_str(), &sealed)?, id: row.id.to_string(), row })).collect()
     }
 
     /// Saves a record that only says how far a rotation has come.
