@@ -1,8 +1,8 @@
 //! The ring of one execution: the credentials assigned to it, what stands in
 //! for them, and where each may be put.
 //!
-//! Owns the drawing of placeholders ([`placeholder`]), the rules ([`policy`]),
-//! the filling of requests ([`fill`], [`url`]) and signatures ([`sign`]). It is
+//! Owns the drawing of placeholders (`placeholder`), the rules (`policy`),
+//! the filling of requests (`fill`, `url`) and signatures (`sign`). It is
 //! pure: it opens no connection, keeps no record and waits for nobody. Whoever
 //! lends it to a run does that.
 //!
