@@ -22,6 +22,11 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
 }
 
+/// The same without anything that looks like a placeholder.
+fn innocent() -> impl Strategy<Value = Vec<u8>> {
+    noise().prop_map(|bytes| if free(&bytes) { bytes } else { Vec::new() })
+}
+
 fn joined(pieces: &[Vec<u8>], mark: &str) -> Vec<u8> {
     pieces.join(mark.as_bytes())
 }
@@ -39,10 +44,9 @@ proptest! {
     fn without_placeholders_nothing_is_carried_or_changed(
         line in "/[a-z0-9/?=&._-]{0,40}",
         names in proptest::collection::vec("[a-z-]{1,12}", 0..4),
-        values in proptest::collection::vec(noise(), 4),
-        body in proptest::option::of(noise()),
+        values in proptest::collection::vec(innocent(), 4),
+        body in proptest::option::of(innocent()),
     ) {
-        prop_assume!(values.iter().all(|value| free(value)) && body.as_deref().is_none_or(free));
         let draft = request("any.example", &line, names.into_iter().zip(values).collect(), body);
         let ring = both();
         let carried = ring.check(&draft).unwrap();
