@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use super::encode::{Encoding, percent_decoded};
 use super::placeholder::Found;
+use super::policy::{self, Toward};
 use super::{Carried, Held, Place, Ring, url};
 
 /// Bytes of all filled header values of a request. A guest may repeat a
@@ -102,7 +103,7 @@ pub(super) struct Work {
 /// The judging of one request.
 struct Judge<'a> {
     ring: &'a Ring,
-    target: &'a HttpTarget,
+    toward: Toward<'a>,
     carried: Carried,
 }
 
@@ -113,13 +114,13 @@ impl Work {
         let target = real.as_ref().unwrap_or(&draft.target);
         let given = match &real {
             // Somebody changed the line and not the address.
-            Some(_) if draft.path_and_query != draft.target.path_and_query() => return Err(foreign_placeholder(target)),
+            Some(_) if draft.path_and_query != draft.target.path_and_query() => return Err(foreign_placeholder(&draft.target)),
             Some(real) => real.path_and_query(),
             None => draft.path_and_query.clone(),
         };
-        let mut judge = Judge { ring, target, carried: Carried::default() };
-        judge.nowhere(target.method().as_bytes(), "in the method", "it may not stand in a method")?;
+        let mut judge = Judge { ring, toward: Toward { target, secret: None }, carried: Carried::default() };
         judge.address(&given);
+        judge.nowhere(target.method().as_bytes(), "in the method", "it may not stand in a method")?;
         let line = judge.line(&given)?;
         let headers = judge.headers(&draft.headers)?;
         let body = judge.body(draft)?;
@@ -159,10 +160,11 @@ impl<'a> Judge<'a> {
     /// A request toward a secret address is a use of it, also where the
     /// address was put back before.
     fn address(&mut self, line: &str) {
-        let there = |held: &&Held| held.kind == CredentialKind::Url && url::is_at(&held.value, self.target, line);
-        let used = self.ring.held().filter(there).find(|held| held.allows(Place::Address.needs(), self.target));
+        let there = |held: &&Held| held.kind == CredentialKind::Url && url::is_at(&held.value, self.toward.target, line);
+        let used = self.ring.held().filter(there).find(|held| held.allows(Place::Address.needs(), self.toward.target));
         if let Some(held) = used {
             self.carried.add(&held.name, Place::Address);
+            self.toward.secret = Some(&held.name);
         }
     }
 
@@ -261,12 +263,12 @@ impl<'a> Judge<'a> {
 
     /// The value as the place writes it, where it may stand there at all.
     fn value(&mut self, entry: usize, place: Place, encoding: Encoding) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
-        let held = self.ring.held_at(entry).ok_or_else(|| foreign_placeholder(self.target))?;
+        let held = self.ring.held_at(entry).ok_or_else(|| policy::foreign(self.toward))?;
         if held.kind == CredentialKind::Url {
-            return Err(held.never(place.phrase(), Some(self.target), "it stands only where a request goes"));
+            return Err(held.never(place.phrase(), Some(self.toward), "it stands only where a request goes"));
         }
-        if !held.allows(place.needs(), self.target) {
-            return Err(held.denied(place, self.target));
+        if !held.allows(place.needs(), self.toward.target) {
+            return Err(held.denied(place, self.toward));
         }
         let unfit = || CredentialError::Unfit(format!("the value of `{}` cannot be written {}", held.name, place.phrase()));
         let value = encoding.write(held.value.expose_bytes()).ok_or_else(unfit)?;
@@ -280,13 +282,13 @@ impl<'a> Judge<'a> {
             None => Ok(()),
             Some(found) => {
                 let held = self.ring.held_at(found.entry);
-                Err(held.map_or_else(|| foreign_placeholder(self.target), |held| held.never(place, Some(self.target), reason)))
+                Err(held.map_or_else(|| policy::foreign(self.toward), |held| held.never(place, Some(self.toward), reason)))
             }
         }
     }
 
     fn found(&self, text: &[u8]) -> Result<Vec<Found>, CredentialError> {
-        self.ring.marks.find(text).map_err(|_| foreign_placeholder(self.target))
+        self.ring.marks.find(text).map_err(|_| policy::foreign(self.toward))
     }
 
     /// A placeholder that shows only after decoding would not be filled; that
@@ -296,7 +298,7 @@ impl<'a> Judge<'a> {
         let ends = [0].into_iter().chain(found.iter().map(|found| found.end));
         let mut between = ends.zip(starts).map(|(from, to)| text.get(from..to).unwrap_or_default());
         let hidden = between.any(|piece| piece.contains(&b'%') && holds_placeholder(&percent_decoded(piece)));
-        if hidden { Err(foreign_placeholder(self.target)) } else { Ok(()) }
+        if hidden { Err(policy::foreign(self.toward)) } else { Ok(()) }
     }
 }
 

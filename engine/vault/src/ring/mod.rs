@@ -1,8 +1,8 @@
 //! The ring of one execution: the credentials assigned to it, what stands in
 //! for them, and where each may be put.
 //!
-//! Owns the drawing of placeholders ([`placeholder`]), the rules ([`policy`]),
-//! the filling of requests ([`fill`], [`url`]) and signatures ([`sign`]). It is
+//! Owns the drawing of placeholders (`placeholder`), the rules (`policy`),
+//! the filling of requests (`fill`, `url`) and signatures (`sign`). It is
 //! pure: it opens no connection, keeps no record and waits for nobody. Whoever
 //! lends it to a run does that.
 //!
@@ -26,10 +26,14 @@ use wardroom_core::credential::lent::foreign_placeholder;
 use wardroom_core::credential::{Assigned, CredentialError, CredentialKind, CredentialName, Draft, SignScheme, Signed, holds_placeholder};
 
 use self::placeholder::Marks;
+use self::policy::Toward;
 use crate::Secret;
 
 /// Bytes of a name that a guest asked for and that is said back to it.
 const MAX_SHOWN_NAME: usize = 80;
+
+/// Why the placeholder of an address is not put back.
+const ONLY_A_QUERY: &str = "nothing but a query may be added to it, and only where it has none";
 
 /// One credential of a run.
 pub struct Held {
@@ -218,10 +222,13 @@ impl Ring {
             return Err(self.in_the_host(target));
         };
         let real = url::restored(&held.value, target).map_err(|broken| match broken {
-            url::Broken::Changed => held.never("as an address", None, "nothing but a query may be added to it, and only where it has none"),
+            url::Broken::Changed => held.never(Place::Address.phrase(), None, ONLY_A_QUERY),
             url::Broken::Value => CredentialError::Unfit(format!("`{}` does not serve as an address of http or https", held.name)),
         })?;
-        if held.allows(Place::Address.needs(), &real) { Ok(Some(real)) } else { Err(held.denied(Place::Address, &real)) }
+        if held.allows(Place::Address.needs(), &real) {
+            return Ok(Some(real));
+        }
+        Err(held.denied(Place::Address, Toward { target: &real, secret: Some(&held.name) }))
     }
 
     /// Whether a body on its way there is held back, to be filled.
@@ -313,6 +320,7 @@ impl Ring {
     fn in_the_host(&self, target: &HttpTarget) -> CredentialError {
         let found = self.marks.find(target.host().as_bytes()).unwrap_or_default();
         match found.first().and_then(|found| self.held_at(found.entry)) {
+            Some(held) if held.kind == CredentialKind::Url => held.never(Place::Address.phrase(), None, ONLY_A_QUERY),
             Some(held) => held.never("in the host", None, "it may not stand in a host"),
             None => foreign_placeholder(target),
         }

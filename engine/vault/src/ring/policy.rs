@@ -3,12 +3,33 @@
 //! The operator speaks twice: a credential is bound to hosts, and a run is
 //! granted scopes of it. Both have to allow; a scope narrows and never widens.
 
+use std::fmt;
+
 use wardroom_core::capability::credentials::{BoundHost, CredentialScope, CredentialUse, is_private};
 use wardroom_core::capability::net::HttpTarget;
 use wardroom_core::capability::{Capability, Refusal};
-use wardroom_core::credential::CredentialError;
+use wardroom_core::credential::lent::foreign_placeholder;
+use wardroom_core::credential::{CredentialError, CredentialName};
 
 use super::{Held, Place};
+
+/// Where a request goes, and what that is called.
+#[derive(Clone, Copy)]
+pub(super) struct Toward<'a> {
+    pub(super) target: &'a HttpTarget,
+    /// The credential whose value the address is: its host is part of the
+    /// secret, so only the name is said.
+    pub(super) secret: Option<&'a CredentialName>,
+}
+
+impl fmt::Display for Toward<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.secret {
+            Some(name) => name.fmt(f),
+            None => f.write_str(&self.target.endpoint()),
+        }
+    }
+}
 
 impl Held {
     fn granted(&self) -> impl Iterator<Item = &CredentialScope> {
@@ -46,8 +67,8 @@ impl Held {
     }
 
     /// Refuses what no grant ever allows.
-    pub(super) fn never(&self, place: &str, target: Option<&HttpTarget>, reason: &str) -> CredentialError {
-        let toward = target.map(|target| format!(" toward {}", target.endpoint())).unwrap_or_default();
+    pub(super) fn never(&self, place: &str, toward: Option<Toward<'_>>, reason: &str) -> CredentialError {
+        let toward = toward.map(|toward| format!(" toward {toward}")).unwrap_or_default();
         refused(format!("{} {place}{toward}", self.name), reason.to_owned(), None)
     }
 
@@ -57,17 +78,19 @@ impl Held {
     }
 
     /// Refuses a place that [`allows`](Self::allows) has denied.
-    pub(super) fn denied(&self, place: Place, target: &HttpTarget) -> CredentialError {
+    pub(super) fn denied(&self, place: Place, toward: Toward<'_>) -> CredentialError {
         let word = place.needs();
-        let (reason, scope) = match self.granted().find(|scope| self.reaches(scope, target)) {
+        let (reason, scope) = match self.granted().find(|scope| self.reaches(scope, toward.target)) {
             Some(scope) => (place.forbidden().to_owned(), Some(self.scope_with(scope.host.clone(), word))),
-            None => self.misdirected(word, target),
+            None => {
+                let (reason, scope) = self.misdirected(word, toward.target);
+                (reason, scope.filter(|_| toward.secret.is_none()))
+            }
         };
-        // The secret of an address includes where it leads to.
         if place == Place::Address {
-            return refused(format!("{} as an address", self.name), reason, None);
+            return refused(format!("{} {}", self.name, place.phrase()), reason, None);
         }
-        refused(format!("{} {} toward {}", self.name, place.phrase(), target.endpoint()), reason, scope)
+        refused(format!("{} {} toward {toward}", self.name, place.phrase()), reason, scope)
     }
 
     /// Refuses a signature for a request to where the credential may not go.
@@ -113,6 +136,16 @@ fn listed(hosts: &[&BoundHost]) -> String {
 
 fn refused(wanted: String, reason: String, scope: Option<String>) -> CredentialError {
     CredentialError::Refused(Box::new(Refusal { capability: Capability::Credentials, wanted, reason, scope }))
+}
+
+/// Refuses a placeholder that this ring does not hold.
+pub(super) fn foreign(toward: Toward<'_>) -> CredentialError {
+    match foreign_placeholder(toward.target) {
+        CredentialError::Refused(refusal) => {
+            CredentialError::Refused(Box::new(Refusal { wanted: format!("a placeholder toward {toward}"), ..*refusal }))
+        }
+        other => other,
+    }
 }
 
 /// A placeholder stands in a body that was not held back.

@@ -198,7 +198,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// `20150830T123600Z`.
 fn time(now: Timestamp) -> Result<String, SignError> {
-    let at = jiff::Timestamp::from_millisecond(now.ms()).map_err(|_| SignError::Clock)?;
-    let text = at.strftime("%Y%m%dT%H%M%SZ").to_string();
-    if text.len() == "20150830T123600Z".len() { Ok(text) } else { Err(SignError::Clock) }
+    // Before 1970 the clock is broken; year 0 and earlier have another form.
+    let at = jiff::Timestamp::from_millisecond(now.ms()).ok().filter(|_| now.ms() >= 0).ok_or(SignError::Clock)?;
+    Ok(at.strftime("%Y%m%dT%H%M%SZ").to_string())
 }
