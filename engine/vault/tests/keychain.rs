@@ -3,6 +3,7 @@
 //! Which keychain a process has is decided by its environment, so that every
 //! case runs in a child: this test binary again, told by a variable what to do.
 
+#![cfg(test)]
 #![cfg(target_os = "linux")]
 
 use std::io::Write;
@@ -83,7 +84,7 @@ impl Session {
         std::fs::write(&config, BUS.replace("SOCKET", socket.to_str().unwrap())).unwrap();
         let mut command = Command::new("dbus-daemon");
         command.arg("--nofork").arg("--nopidfile").arg(format!("--config-file={}", config.display()));
-        let bus = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
+        let bus = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         wait_until("the bus", || socket.exists());
         Self { folder, socket, _bus: bus }
     }

@@ -1,6 +1,8 @@
 //! Vaults through their public face: made, unlocked, carried to another key,
 //! and what each of their sources refuses.
 
+#![cfg(test)]
+
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
@@ -148,6 +150,24 @@ fn a_credential_opens_under_its_own_identity_only() {
     assert!(matches!(vault.seal(&identity, &Secret::new(vec![0; 65_537])), Err(VaultError::TooLong(65_537))));
 }
 
+/// A vault as another implementation of these formats made it. Databases in the
+/// field look like this one: should this test fail, they no longer open.
+#[test]
+fn a_vault_that_was_once_made_opens_for_ever() {
+    let text = [
+        r#"{"format":1,"source":{"kind":"passphrase"},"key_id":"0190b5a0-0000-7000-8000-000000000000","key_version":3,"#,
+        r#""iterations":600000,"salt":"yMnKy8zNzs/Q0dLT1NXW19jZ2tvc3d7f4OHi4+Tl5uc=","check":"AQAAAANkZWZnaGlqa2xtbm9DsXAhbE4LCaWU5PZiUSjq1Ru2ouFf0I4=","#,
+        r#""created_at":"2027-01-15T08:00:00.000Z"}"#,
+    ]
+    .concat();
+    let record = VaultRecord::parse(&text).unwrap();
+    assert_eq!(record.to_text(), text);
+    let vault = SealedVault::new(record).unlock(&Told::new("correct horse", "")).unwrap();
+    let sealed = Sealed::parse(decoded("AQAAAANkZWZnaGlqa2xtbm9AuGdlaEAIEe+ij1+1RLrs3Itvk1NFlHlF")).unwrap();
+    let identity = Identity { id: "id-1", name: &name("GITHUB_TOKEN"), kind: CredentialKind::ApiKey };
+    assert_eq!(vault.open(&identity, &sealed).unwrap().expose_bytes(), b"the value");
+}
+
 #[test]
 fn a_passphrase_opens_and_a_wrong_one_is_called_wrong() {
     let (record, _) = SealedVault::create(Source::Passphrase, &Told::new("", "correct horse"), NOW).unwrap();
@@ -217,7 +237,7 @@ fn a_record_is_read_only_when_every_field_is_one_of_ours() {
     assert_eq!(VaultRecord::parse(&good.to_string()).unwrap(), record);
     let own_key = good["key_id"].clone();
     let place = json!({"source": {"kind": "memory"}, "key_id": "0190b5a0-0000-7000-8000-000000000000"});
-    let mut later_check = wardroom_vault_check(&good);
+    let mut later_check = decoded(good["check"].as_str().unwrap());
     later_check[4] = 2;
     let wrong: Vec<(&str, Value)> = vec![
         ("format", json!(2)),
@@ -269,14 +289,16 @@ fn a_record_is_read_only_when_every_field_is_one_of_ours() {
     assert!(VaultRecord::parse(&both.to_string()).is_ok());
     both["retired"] = json!({"source": {"kind": "memory"}, "key_id": "0190b5a0-0000-7000-8000-000000000001"});
     assert!(VaultRecord::parse(&both.to_string()).is_err());
+    let hostile = VaultRecord::parse("{\"\\u001b[31m\":1}").unwrap_err();
+    assert!(!hostile.to_string().contains('\u{1b}'), "{hostile}");
     for text in ["", "null", "[]", "{}", "{\"format\":1}", "\u{0}"] {
         assert!(VaultRecord::parse(text).is_err(), "{text}");
     }
 }
 
-fn wardroom_vault_check(record: &Value) -> Vec<u8> {
+fn decoded(text: &str) -> Vec<u8> {
     use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.decode(record["check"].as_str().unwrap()).unwrap()
+    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
 }
 
 fn encoded(bytes: &[u8]) -> String {
@@ -532,7 +554,8 @@ mod key_files {
 
     #[test]
     fn garbage_is_named_by_its_line() {
-        let spoilt: [(usize, fn(&str) -> String); 9] = [
+        type Spoil = fn(&str) -> String;
+        let spoilt: [(usize, Spoil); 9] = [
             (2, |text| format!("{text}\n")),
             (2, |text| format!("{text}garbage\n")),
             (1, |text| format!("\n{text}")),
