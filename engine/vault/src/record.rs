@@ -17,6 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use wardroom_core::blame::Blame;
 use wardroom_core::clock::Timestamp;
+use wardroom_core::text::{for_terminal_line, truncated};
 
 use crate::key::{KeyId, MAX_ITERATIONS, SALT_BYTES};
 use crate::seal::Sealed;
@@ -89,7 +90,7 @@ impl VaultRecord {
     ///
     /// [`RecordError`] where the text is no record.
     pub fn parse(text: &str) -> Result<Self, RecordError> {
-        let raw: RawRecord = serde_json::from_str(text).map_err(|error| RecordError::Json(error.to_string()))?;
+        let raw: RawRecord = serde_json::from_str(text).map_err(|error| RecordError::Json(shown(&error.to_string())))?;
         raw.try_into()
     }
 
@@ -161,6 +162,11 @@ impl VaultRecord {
         }
         Ok(self)
     }
+}
+
+/// A reader's message repeats the record's words: one line, not too long.
+fn shown(message: &str) -> String {
+    for_terminal_line(truncated(message, 300))
 }
 
 /// Every field as it stands in the JSON.

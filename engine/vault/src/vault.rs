@@ -6,6 +6,7 @@
 
 use wardroom_core::blame::Blame;
 use wardroom_core::clock::Timestamp;
+use wardroom_core::credential::MAX_VALUE_BYTES;
 
 use crate::Secret;
 use crate::key::{DerivedKey, KeyId, MasterKey, RandomError, SALT_BYTES, random};
@@ -57,7 +58,7 @@ pub enum VaultError {
         open: u32,
     },
     /// A value that cannot be sealed.
-    #[error("a value of {0} bytes is longer than a vault keeps")]
+    #[error("a value has at most {MAX_VALUE_BYTES} bytes; this one has {0}")]
     TooLong(usize),
     /// An earlier rotation was not finished: recover first.
     #[error("an earlier change of the vault's key is not finished")]

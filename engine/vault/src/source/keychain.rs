@@ -24,7 +24,7 @@ use crate::key::{KeyId, MasterKey};
 
 /// The service that our entries stand under.
 pub const KEYCHAIN_SERVICE: &str = "wardroom";
-/// How long a keychain may take. One that works answers within 50 ms; one that
+/// How long a keychain may take. One that works answers within 0.2 s; one that
 /// shows a prompt waits for ever, and whoever started us (a schedule, an MCP
 /// client) may be far from its screen. Unlock the keychain, then try again.
 const LIMIT: Duration = Duration::from_secs(3);
