@@ -1,6 +1,7 @@
 //! Time as this project keeps it: Unix milliseconds, from an injected clock.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -48,8 +49,20 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let at: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A text that is no time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no time: expected RFC 3339 such as 2030-01-31T12:00:00Z")]
+pub struct NoTimestamp;
+
+impl FromStr for Timestamp {
+    type Err = NoTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, NoTimestamp> {
+        let at: jiff::Timestamp = text.parse().map_err(|_| NoTimestamp)?;
         Ok(Self(at.as_millisecond()))
     }
 }

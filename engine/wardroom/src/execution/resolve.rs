@@ -10,6 +10,7 @@ use sha2::Digest as _;
 use wardroom_core::blame::Blame;
 use wardroom_core::capability::files::{FolderError, FolderScope};
 use wardroom_core::capability::{Capability, Grants, Requests, Scope, Surplus};
+use wardroom_core::clock::Timestamp;
 use wardroom_core::execution::Trigger;
 use wardroom_core::id::{Digest, ExecutionId};
 use wardroom_core::limit::{LimitError, Limits, MAX_PARAMS_BYTES, MAX_PROGRAM_BYTES, NamedLimits};
@@ -17,9 +18,10 @@ use wardroom_core::manifest::{Manifest, ManifestError, RequestError};
 use wardroom_core::param::{ParamError, ParamSpecs};
 use wardroom_core::plan::{Input, Plan, Resolved};
 use wardroom_core::program::{Entry, Format, FormatError, Program, ProgramName};
-use wardroom_db::{DbError, GrantRecord, NewGrant};
+use wardroom_db::{AuditEvent, DbError, GrantRecord, NewGrant};
 use wardroom_host::HostError;
 
+use crate::audit::{self, event};
 use crate::home::Home;
 use crate::wardroom::{OpenError, Wardroom};
 
@@ -259,8 +261,16 @@ impl Wardroom {
     ///
     /// [`DbError`] where they cannot be stored.
     pub async fn remember(&self, resolved: &Resolved, scopes: &[Scope]) -> Result<(), DbError> {
+        let now = self.clock.now();
+        let assigned: Vec<_> = scopes.iter().filter_map(|scope| assignment(resolved, scope, now)).collect();
+        // Written down first: an assignment that nobody recorded is worse than
+        // one that was recorded and then not made.
+        if !assigned.is_empty() {
+            self.mirrored.appended();
+            self.db.append_audit(assigned).await?;
+        }
         let grants = scopes.iter().map(|scope| NewGrant { capability: scope.capability(), scope: stored_text(scope) }).collect();
-        self.db.add_grants(&resolved.subject, resolved.program.digest, grants, self.clock.now()).await.map(drop)
+        self.db.add_grants(&resolved.subject, resolved.program.digest, grants, now).await.map(drop)
     }
 
     fn stored_scope(&self, stored: &GrantRecord) -> Option<Scope> {
@@ -280,6 +290,14 @@ impl Wardroom {
             _ => None,
         }
     }
+}
+
+/// The event of a credential that is handed to a program for good.
+fn assignment(resolved: &Resolved, scope: &Scope, now: Timestamp) -> Option<AuditEvent> {
+    let Scope::Credential(credential) = scope else { return None };
+    let detail =
+        serde_json::json!({ "to": resolved.subject, "digest": resolved.program.digest.to_string(), "scope": credential.to_string() });
+    Some(audit::by_operator(now, event::CREDENTIAL_ASSIGNED, credential.name.as_str(), detail))
 }
 
 /// A relative name would mean another folder elsewhere.

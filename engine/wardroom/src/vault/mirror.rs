@@ -92,7 +92,7 @@ impl Wardroom {
     /// Compares the log with what the keychain remembers of it.
     pub(crate) async fn compare_mirror(&self) -> Result<Mirror, VaultUseError> {
         let Some(service) = self.keychain_service()? else { return Ok(Mirror::None) };
-                let id = self.folder_id();
+        let id = self.folder_id();
         let read = off_thread(move || KeychainNote::new(&service, &id)?.get()).await?;
         let note: Note = match read {
             Err(error) => return Ok(Mirror::Unknown { why: error.to_string() }),
