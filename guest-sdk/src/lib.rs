@@ -41,6 +41,7 @@
 //! This crate owns no behaviour: it is the contract in `wit/` (see [`bindings`])
 //! in the words of Rust. Start reading at [`task!`] and [`Failure`].
 
+pub mod credential;
 mod failure;
 pub mod log;
 mod progress;

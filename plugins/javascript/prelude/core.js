@@ -38,11 +38,12 @@
     return error;
   }
 
-  function unavailable(message) {
-    const error = new TypeError(message);
-    hidden(error, kindOf, "unavailable");
+  // The error, which becomes this failure if nobody catches it.
+  function failing(kind, error) {
+    hidden(error, kindOf, kind);
     return error;
   }
+  const unavailable = (message) => failing("unavailable", new TypeError(message));
 
   // What a thrown value says to people: `Name: message`. A Failure's text is
   // its author's own words.
@@ -92,7 +93,7 @@
     if (!loaded.has(module)) loaded.set(module, host.load(module)(host, shared));
     return loaded.get(module);
   }
-  const shared = { use, hidden, permissionDenied, unavailable, textOf };
+  const shared = { use, hidden, failing, permissionDenied, unavailable, textOf };
 
   const lazy = {
     console: ["console"],
@@ -113,9 +114,16 @@
     });
   }
 
+  // `credentials`: what is assigned lies in it as plain text; whatever else a
+  // script reads of it, the part of the prelude behind it is asked for.
+  const credentials = (assigned) =>
+    new Proxy(Object.freeze(assigned), {
+      get: (target, name) => (Object.hasOwn(target, name) ? target[name] : use("credentials").read(name)),
+    });
+
   hidden(globalThis, "Failure", Failure);
   for (const name in timers) hidden(globalThis, name, timers[name]);
   for (const module in lazy) for (const name of lazy[module]) defineLazily(module, name);
 
-  return { describe, settle, use, textOf };
+  return { credentials, describe, settle, use, textOf };
 });

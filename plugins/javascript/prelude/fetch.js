@@ -8,7 +8,7 @@
   const REDIRECTS = new Set([301, 302, 303, 307, 308]);
   const NO_BODY = new Set([101, 103, 204, 205, 304]);
   // Meant for the first server only.
-  const PRIVATE = ["authorization", "cookie", "proxy-authorization"];
+  const PRIVATE = ["authorization", "cookie", "proxy-authorization", "host"];
 
   class Headers {
     #lines = new Map();

@@ -8,6 +8,7 @@
 //! permissions: whatever a script may do, the engine decides behind the imports.
 
 mod bindings;
+mod credential;
 mod event_loop;
 mod failure;
 mod fetch;
@@ -62,7 +63,7 @@ fn start(source: &Source) -> Result<(Runtime, Context)> {
 fn run(ctx: &Ctx<'_>, source: &Source, params: String, credentials: String) -> std::result::Result<String, ScriptError> {
     let setup = Prelude::install(ctx).and_then(|prelude| {
         let params = ctx.json_parse(params)?;
-        let credentials = ctx.json_parse(credentials)?;
+        let credentials = prelude.credentials(ctx.json_parse(credentials)?)?;
         Ok((prelude, params, credentials))
     });
     let (prelude, params, credentials) = setup.map_err(|error| failed(error.to_string()))?;

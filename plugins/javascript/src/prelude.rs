@@ -12,7 +12,7 @@ use rquickjs::{
 use std::cell::RefCell;
 
 use crate::text::Text;
-use crate::{event_loop, fetch, files, script, system, text, url};
+use crate::{credential, event_loop, fetch, files, script, system, text, url};
 
 macro_rules! modules {
     ($($name:literal),* $(,)?) => {
@@ -22,7 +22,8 @@ macro_rules! modules {
 
 /// Bytecode by `build.rs`, loaded one by one when a script first names what they
 /// define: a script that only computes pays for none of them.
-const MODULES: [(&str, &[u8]); 10] = modules!["abort", "clone", "console", "core", "fetch", "files", "inspect", "system", "text", "url",];
+const MODULES: [(&str, &[u8]); 11] =
+    modules!["abort", "clone", "console", "core", "credentials", "fetch", "files", "inspect", "system", "text", "url",];
 
 thread_local! {
     /// The prelude's `use`, through which an import finds what the global `fs` is.
@@ -31,6 +32,7 @@ thread_local! {
 
 /// The prelude's functions that the run itself calls.
 pub(crate) struct Prelude<'js> {
+    credentials: Function<'js>,
     describe: Function<'js>,
     settle: Function<'js>,
     text_of: Function<'js>,
@@ -50,7 +52,17 @@ impl<'js> Prelude<'js> {
         let core: Object<'js> = load(ctx.clone(), Text(String::from("core")))?.call((host,))?;
         let load: Function<'js> = core.get("use")?;
         USE.set(Some(Persistent::save(ctx, load)));
-        Ok(Self { describe: core.get("describe")?, settle: core.get("settle")?, text_of: core.get("textOf")? })
+        Ok(Self {
+            credentials: core.get("credentials")?,
+            describe: core.get("describe")?,
+            settle: core.get("settle")?,
+            text_of: core.get("textOf")?,
+        })
+    }
+
+    /// What scripts know as `credentials`, of the object with what stands in for each.
+    pub(crate) fn credentials(&self, assigned: Value<'js>) -> Result<Value<'js>> {
+        self.credentials.call((assigned,))
     }
 
     /// A promise of the value, or of what the value itself promises.
@@ -78,6 +90,7 @@ impl<'js> Prelude<'js> {
 fn host<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     let host = Object::new(ctx.clone())?;
     host.set("load", Func::from(load))?;
+    credential::install(&host)?;
     event_loop::install(&host)?;
     fetch::install(&host)?;
     files::install(ctx, &host)?;

@@ -1,0 +1,2 @@
+// expect: ["function",true]
+export default () => [typeof credentials.list, credentials.API_TOKEN === undefined];

@@ -1,0 +1,3 @@
+// expect: "mine"
+const credentials = { API_TOKEN: "mine" };
+return credentials.API_TOKEN;
