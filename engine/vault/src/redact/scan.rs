@@ -269,9 +269,9 @@ struct Shifts {
 
 impl Shifts {
     fn new<'a>(window: usize, forms: usize, all: impl Iterator<Item = &'a [u8]>) -> Self {
-        // Sixteen places for each entry keep chance meetings rare; up to the size at which the table leaves the
-        // processor's second cache.
-        let bits = (forms * window * 16).next_power_of_two().ilog2().clamp(12, 17);
+        // Sixteen places for each entry keep chance meetings rare. Beyond four megabytes the table would cost more
+        // to read than they do.
+        let bits = (forms * window * 16).next_power_of_two().ilog2().clamp(12, 22);
         let furthest = window + 1 - GRAM_BYTES;
         let mut table = Zeroizing::new(vec![u8::try_from(furthest).unwrap_or(1); 1 << bits]);
         for form in all {
