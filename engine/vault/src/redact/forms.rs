@@ -11,6 +11,9 @@ use super::scan::Gathered;
 /// Bytes from which on a value is looked for in pieces. A guest that prints the
 /// first thousand bytes of a certificate's key has printed it all the same.
 pub const PIECE_BYTES: usize = 128;
+/// Bytes from which on a value is looked for in fewer forms: not in those that
+/// take most memory and that no program makes by itself of so much text.
+const LONG_BYTES: usize = 4 << 10;
 /// Bytes that neighbouring pieces share, so that their forms overlap in every
 /// encoding and the whole value is one span.
 const OVERLAP_BYTES: usize = 16;
@@ -36,7 +39,7 @@ const LEADING_BITS: [u32; 3] = [0, 4, 2];
 /// Adds every form of a value.
 pub(super) fn gather(value: &[u8], name: usize, into: &mut Gathered) {
     let scratch = || Zeroizing::new(Vec::with_capacity(PIECE_BYTES * LARGEST_GROWTH));
-    let mut forms = Forms { name, into, one: scratch(), two: scratch() };
+    let mut forms = Forms { name, long: value.len() > LONG_BYTES, into, one: scratch(), two: scratch() };
     forms.part(value);
     forms.lines(value);
     forms.wrapped(value);
@@ -44,6 +47,7 @@ pub(super) fn gather(value: &[u8], name: usize, into: &mut Gathered) {
 
 struct Forms<'a> {
     name: usize,
+    long: bool,
     into: &'a mut Gathered,
     one: Zeroizing<Vec<u8>>,
     /// For what is encoded twice.
@@ -67,12 +71,23 @@ impl Forms<'_> {
         }
     }
 
+    fn raw(&mut self, part: &[u8]) {
+        for piece in pieces(part) {
+            self.into.next_piece();
+            self.into.add(self.name, piece);
+        }
+    }
+
     /// A key that is printed with other line ends, or indented, is the same key.
     /// What frames it (`-----BEGIN PRIVATE KEY-----`) is in every such file.
     fn lines(&mut self, value: &[u8]) {
         let line = |line: &&[u8]| line.len() >= MIN_LINE_BYTES && line.len() < value.len() && !line.starts_with(b"-----");
         for line in value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(line) {
-            self.part(line);
+            if self.long {
+                self.raw(line);
+            } else {
+                self.part(line);
+            }
         }
     }
 
@@ -84,8 +99,8 @@ impl Forms<'_> {
             if encoded.len() <= wrap {
                 return;
             }
-            self.into.next_piece();
             for line in encoded.chunks(wrap) {
+                self.into.next_piece();
                 self.into.add(self.name, line);
             }
             self.last_line(&encoded, wrap);
@@ -120,8 +135,10 @@ impl Forms<'_> {
     }
 
     fn percent(&mut self, piece: &[u8]) {
+        // The others leave such a piece as it is.
+        let all = if piece.iter().all(u8::is_ascii_alphanumeric) { &[EVERY_BYTE] } else { PERCENT_SETS };
         for digits in CASES {
-            for set in PERCENT_SETS {
+            for set in all {
                 self.write(|out| percent(piece, set, digits, out));
             }
         }
@@ -130,24 +147,28 @@ impl Forms<'_> {
     /// At all three places in a group of three bytes; and what of it needs to be
     /// escaped where it is put in a URL or in JSON.
     fn base64(&mut self, piece: &[u8]) {
-        for skip in LEADING_BITS {
-            self.write(|out| base64(piece, skip, BASE64_URL, out));
-            self.write(|out| base64(piece, skip, BASE64, out));
+        for leading in LEADING_BITS {
+            self.write(|out| base64(piece, leading, BASE64_URL, out));
+            self.write(|out| base64(piece, leading, BASE64, out));
+            if self.long || self.one.iter().all(u8::is_ascii_alphanumeric) {
+                continue;
+            }
             for digits in CASES {
                 self.write_again(|encoded, out| percent(encoded, &UNRESERVED, digits, out));
                 self.write_again(|encoded, out| json(text_of(encoded), &Json { slash: false, escaped: every_sign, digits }, out));
             }
-            self.write_again(|encoded, out| json(text_of(encoded), &Json { slash: true, ..SERDE }, out));
+            self.write_again(|encoded, out| json(text_of(encoded), &SLASHED, out));
         }
     }
 
     fn hex(&mut self, piece: &[u8]) {
         for digits in CASES {
             self.write(|out| piece.iter().for_each(|byte| hex(*byte, digits, out)));
-            for before in ["\\x", "\\\\x"] {
+            let escapes: &[&[u8]] = if self.long { &[] } else { &[b"\\x", b"\\\\x"] };
+            for escape in escapes {
                 self.write(|out| {
                     for byte in piece {
-                        out.extend_from_slice(before.as_bytes());
+                        out.extend_from_slice(escape);
                         hex(*byte, digits, out);
                     }
                 });
@@ -160,14 +181,13 @@ impl Forms<'_> {
     /// Once, and once more: results of programs are put in JSON by the program,
     /// and that again by the engine.
     fn json(&mut self, text: &str) {
-        let styles = || {
-            let slashes = JSON_SETS.iter().flat_map(|escaped| [(escaped, false), (escaped, true)]);
-            slashes.flat_map(|(escaped, slash)| CASES.map(|digits| Json { slash, escaped: *escaped, digits }))
-        };
+        let styles = || json_styles(text);
         for style in styles() {
             self.write(|out| json(text, &style, out));
             self.write_again(|once, out| json(text_of(once), &style, out));
-            self.write_again(|once, out| json(text_of(once), &SERDE, out));
+            for outer in [SERDE, SLASHED] {
+                self.write_again(|once, out| json(text_of(once), &outer, out));
+            }
         }
         self.write(|out| json(text, &SERDE, out));
         for style in styles() {
@@ -210,6 +230,7 @@ struct PercentSet {
 }
 
 const UNRESERVED: PercentSet = PercentSet { kept: |byte| unreserved(byte), plus: false };
+const EVERY_BYTE: PercentSet = PercentSet { kept: |_| false, plus: false };
 /// One for each family of encoders: they agree on letters and digits only.
 const PERCENT_SETS: &[PercentSet] = &[
     UNRESERVED,
@@ -223,8 +244,7 @@ const PERCENT_SETS: &[PercentSet] = &[
     PercentSet { kept: |byte| byte.is_ascii_alphanumeric() || b"*-._".contains(&byte), plus: true },
     // Forms, as Python and Go encode them.
     PercentSet { kept: |byte| unreserved(byte), plus: true },
-    // Every byte.
-    PercentSet { kept: |_| false, plus: false },
+    EVERY_BYTE,
 ];
 
 /// Of RFC 3986, section 2.3.
@@ -274,6 +294,7 @@ struct Json {
 }
 
 const SERDE: Json = Json { slash: false, escaped: |_| false, digits: LOWER };
+const SLASHED: Json = Json { slash: true, ..SERDE };
 /// One for each family of encoders.
 const JSON_SETS: [fn(char) -> bool; 5] = [
     |_| false,
@@ -286,6 +307,17 @@ const JSON_SETS: [fn(char) -> bool; 5] = [
     // .NET.
     every_sign,
 ];
+
+/// The styles that make something of their own of this text.
+fn json_styles(text: &str) -> impl Iterator<Item = Json> {
+    let slashes: &[bool] = if text.contains('/') { &[false, true] } else { &[false] };
+    let control = text.contains(|char| char < ' ');
+    let sets = JSON_SETS.iter().enumerate().map(|(index, set)| (index, *set, text.contains(*set)));
+    sets.filter(|(index, _, acts)| *index == 0 || *acts).flat_map(move |(_, escaped, acts)| {
+        let cases = if acts || control { &CASES } else { CASES.get(..1).unwrap_or_default() };
+        slashes.iter().flat_map(move |slash| cases.iter().map(move |digits| Json { slash: *slash, escaped, digits }))
+    })
+}
 
 /// What could end a script in a page.
 fn markup(char: char) -> bool {
@@ -347,5 +379,8 @@ const HTML_SETS: [Entities; 7] = [
 ];
 
 fn put(out: &mut Vec<u8>, char: char) {
-    out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+    match u8::try_from(char) {
+        Ok(byte) if byte.is_ascii() => out.push(byte),
+        _ => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
 }

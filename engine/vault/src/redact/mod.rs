@@ -41,6 +41,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
+use wardroom_core::blame::Blame;
 use wardroom_core::credential::{MAX_VALUE_BYTES, MIN_REDACTED_BYTES, Redact, RedactStream};
 
 pub use forms::PIECE_BYTES;
@@ -67,6 +68,14 @@ pub enum RedactorError {
     /// The values are too many and too long to be looked for together.
     #[error("the values need more than {MAX_FORM_BYTES} bytes of forms to be redacted")]
     TooMuch,
+}
+
+impl RedactorError {
+    /// Who stored what cannot be redacted has to store less.
+    #[must_use]
+    pub const fn blame(&self) -> Blame {
+        Blame::Operator
+    }
 }
 
 /// Removes the values it was made of, in every form it looks for, and writes

@@ -28,27 +28,65 @@ const GRAM_BYTES: usize = 4;
 /// The largest window. A larger one moves further, and is filled at more cost.
 const MAX_WINDOW_BYTES: usize = 16;
 
+/// Bytes of the first block of forms; each is twice the one before, up to the
+/// last figure.
+const BLOCK_BYTES: (usize, usize) = (4 << 10, 1 << 20);
+
 /// Forms on their way to become [`Patterns`].
 pub(super) struct Gathered {
-    bytes: Zeroizing<Vec<u8>>,
+    blocks: Blocks,
     forms: Vec<Form>,
     /// The first form of the piece whose forms are being gathered.
     fresh: usize,
-    limit: usize,
+    /// Bytes that may still be added.
+    left: usize,
     over: bool,
 }
+
+/// The forms' bytes. A block is filled and never grows: a vector that grows
+/// leaves its old bytes behind, or costs as much again to wipe them.
+#[derive(Default)]
+struct Blocks(Vec<Zeroizing<Vec<u8>>>);
 
 /// Where a form lies, and whose it is.
 #[derive(Clone, Copy)]
 struct Form {
+    block: usize,
     start: usize,
     end: usize,
     name: usize,
 }
 
+impl Form {
+    fn len(&self) -> usize {
+        self.end - self.start
+    }
+}
+
+impl Blocks {
+    fn of(&self, form: &Form) -> &[u8] {
+        self.0.get(form.block).and_then(|block| block.get(form.start..form.end)).unwrap_or_default()
+    }
+
+    fn add(&mut self, bytes: &[u8], name: usize) -> Form {
+        let last = self.0.last().map_or(BLOCK_BYTES.0 / 2, |block| block.capacity());
+        let full = self.0.last().is_none_or(|block| block.capacity() - block.len() < bytes.len());
+        if full {
+            let size = (last * 2).min(BLOCK_BYTES.1).max(bytes.len());
+            self.0.push(Zeroizing::new(Vec::with_capacity(size)));
+        }
+        let index = self.0.len() - 1;
+        let start = self.0.last_mut().map_or(0, |block| {
+            block.extend_from_slice(bytes);
+            block.len() - bytes.len()
+        });
+        Form { block: index, start, end: start + bytes.len(), name }
+    }
+}
+
 impl Gathered {
     pub(super) fn new(limit: usize) -> Self {
-        Self { bytes: Zeroizing::default(), forms: Vec::new(), fresh: 0, limit, over: false }
+        Self { blocks: Blocks::default(), forms: Vec::new(), fresh: 0, left: limit, over: false }
     }
 
     /// From here on forms are compared with each other only.
@@ -62,14 +100,13 @@ impl Gathered {
         if form.len() < KEY_BYTES || self.has(form) {
             return;
         }
-        if form.len() > self.limit - self.bytes.len() {
-            self.over = true;
-            return;
+        match self.left.checked_sub(form.len()) {
+            Some(left) => self.left = left,
+            None => self.over = true,
         }
-        self.make_room(form.len());
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(form);
-        self.forms.push(Form { start, end: self.bytes.len(), name });
+        if !self.over {
+            self.forms.push(self.blocks.add(form, name));
+        }
     }
 
     /// Whether a form did not fit.
@@ -78,32 +115,24 @@ impl Gathered {
     }
 
     fn has(&self, form: &[u8]) -> bool {
-        self.forms.iter().skip(self.fresh).any(|known| self.bytes.get(known.start..known.end) == Some(form))
-    }
-
-    /// A vector that grows by itself leaves its old bytes behind.
-    fn make_room(&mut self, more: usize) {
-        let needed = self.bytes.len() + more;
-        if needed > self.bytes.capacity() {
-            let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
-            larger.extend_from_slice(&self.bytes);
-            self.bytes = larger;
-        }
+        let same = |known: &Form| known.len() == form.len() && self.blocks.of(known) == form;
+        self.forms.iter().skip(self.fresh).any(same)
     }
 
     pub(super) fn into_patterns(self) -> Patterns {
-        let bytes = self.bytes;
-        let of = |form: &Form| bytes.get(form.start..form.end).unwrap_or_default();
-        let mut forms = self.forms;
+        let blocks = self.blocks;
+        let of = |form: &Form| blocks.of(form);
+        let mut keyed = Vec::with_capacity(self.forms.len());
+        keyed.extend(self.forms.into_iter().map(|form| Keyed { key: key(of(&form)).unwrap_or_default(), form }));
         // Neighbours by their bytes, and of two equal ones the first that was named.
-        forms.sort_unstable_by(|a, b| of(a).cmp(of(b)).then(a.name.cmp(&b.name)));
-        forms.dedup_by(|next, kept| of(next) == of(kept));
-        let window = forms.iter().map(|form| form.end - form.start).min().unwrap_or(MAX_WINDOW_BYTES).min(MAX_WINDOW_BYTES);
-        let mut keyed = Vec::with_capacity(forms.len());
-        keyed.extend(forms.iter().map(|form| Keyed { key: key(of(form)).unwrap_or_default(), form: *form }));
-        let shifts = Shifts::new(window, keyed.len(), forms.iter().map(of));
+        let order = |a: &Keyed, b: &Keyed| of(&a.form).cmp(of(&b.form)).then(a.form.name.cmp(&b.form.name));
+        keyed.sort_unstable_by(|a, b| a.key.cmp(&b.key).then_with(|| order(a, b)));
+        keyed.dedup_by(|next, kept| of(&next.form) == of(&kept.form));
+        let shortest = keyed.iter().map(|keyed| keyed.form.len()).min();
+        let window = shortest.unwrap_or(MAX_WINDOW_BYTES).min(MAX_WINDOW_BYTES);
+        let shifts = Shifts::new(window, keyed.len(), keyed.iter().map(|keyed| of(&keyed.form)));
         let slots = Slots::new(&keyed);
-        Patterns { bytes, keyed, shifts, slots }
+        Patterns { blocks, keyed, shifts, slots }
     }
 }
 
@@ -115,7 +144,7 @@ struct Keyed {
 
 /// All forms, ready to be found.
 pub(super) struct Patterns {
-    bytes: Zeroizing<Vec<u8>>,
+    blocks: Blocks,
     /// In the order of their bytes, none twice.
     keyed: Vec<Keyed>,
     shifts: Shifts,
@@ -180,7 +209,7 @@ impl Patterns {
         let mut longest = 0;
         let mut here = Here::Nothing;
         for keyed in key(rest).map(|key| self.with_key(key)).into_iter().flatten() {
-            let form = self.bytes.get(keyed.form.start..keyed.form.end).unwrap_or_default();
+            let form = self.blocks.of(&keyed.form);
             if form.len() > rest.len() {
                 if !last && form.starts_with(rest) {
                     return Here::Beginning;
@@ -202,7 +231,7 @@ impl Patterns {
     /// Whether any form begins like this: the first that does not come before
     /// it in their order would.
     fn begins(&self, rest: &[u8]) -> bool {
-        let of = |keyed: &Keyed| self.bytes.get(keyed.form.start..keyed.form.end).unwrap_or_default();
+        let of = |keyed: &Keyed| self.blocks.of(&keyed.form);
         let at = self.keyed.partition_point(|keyed| of(keyed) < rest);
         self.keyed.get(at).is_some_and(|keyed| of(keyed).starts_with(rest))
     }
@@ -213,7 +242,7 @@ impl Patterns {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.blocks.0.iter().map(|block| block.capacity()).sum::<usize>()
             + self.keyed.capacity() * size_of::<Keyed>()
             + self.shifts.table.capacity()
             + self.slots.table.capacity() * size_of::<u32>()
@@ -240,9 +269,9 @@ struct Shifts {
 
 impl Shifts {
     fn new<'a>(window: usize, forms: usize, all: impl Iterator<Item = &'a [u8]>) -> Self {
-        // Sixteen places for each entry keep chance meetings rare; up to the size at which the table leaves the
-        // processor's second cache.
-        let bits = (forms * window * 16).next_power_of_two().ilog2().clamp(12, 17);
+        // Sixteen places for each entry keep chance meetings rare. Beyond four megabytes the table would cost more
+        // to read than they do.
+        let bits = (forms * window * 16).next_power_of_two().ilog2().clamp(12, 22);
         let furthest = window + 1 - GRAM_BYTES;
         let mut table = Zeroizing::new(vec![u8::try_from(furthest).unwrap_or(1); 1 << bits]);
         for form in all {
