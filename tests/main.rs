@@ -9,6 +9,8 @@ mod architecture;
 #[cfg(test)]
 mod cmd;
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod examples;

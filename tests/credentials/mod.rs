@@ -1,11 +1,8 @@
 //! Credentials, from outside: stored by the command line, used by real programs
 //! against real servers, looked for in everything that is left behind.
 
-mod commands;
 mod exfiltration;
 mod leaks;
-mod rotation;
-mod signatures;
 
 use std::path::Path;
 

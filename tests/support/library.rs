@@ -11,7 +11,6 @@ use sha2::{Digest as _, Sha256};
 use wardroom_core::capability::files::FolderScope;
 use wardroom_core::capability::{Grants, Refusal, Requests, Scope};
 use wardroom_core::clock::SystemClock;
-use wardroom_core::credential::NoCredentials;
 use wardroom_core::execution::Trigger;
 use wardroom_core::failure::{FailureKind, Outcome, Output};
 use wardroom_core::id::{Digest, ExecutionId};
@@ -23,6 +22,7 @@ use wardroom_core::witness::{BoxFuture, HostFault, StateSource, Witness};
 use wardroom_host::wire::{Wire, WireConfig};
 use wardroom_host::{Host, HostConfig, HostError, Silent};
 
+use super::credentials::{Stored, lend};
 use super::{PATIENCE, guests, home};
 
 /// One runtime for all, as in a process that serves.
@@ -121,6 +121,7 @@ pub(crate) struct Job {
     grants: Vec<Scope>,
     pub(crate) limits: Limits,
     state: Vec<(String, String)>,
+    credentials: Vec<Stored>,
     broken: bool,
     cancelled: Option<BoxFuture<'static, ()>>,
 }
@@ -136,6 +137,7 @@ impl Job {
             grants: Vec::new(),
             limits: Limits::default(),
             state: Vec::new(),
+            credentials: Vec::new(),
             broken: false,
             cancelled: None,
         }
@@ -213,6 +215,13 @@ impl Job {
         self
     }
 
+    /// Assigned to this run.
+    pub(crate) fn credential(mut self, stored: Stored) -> Self {
+        self.grants.push(stored.grant());
+        self.credentials.push(stored);
+        self
+    }
+
     pub(crate) fn deadline_ms(mut self, ms: u64) -> Self {
         self.limits.deadline = std::time::Duration::from_millis(ms);
         self
@@ -255,7 +264,7 @@ impl Job {
         let lent = Lent {
             witness: watcher.clone(),
             state: Arc::new(Left(self.state)),
-            credentials: Arc::new(NoCredentials),
+            credentials: lend(self.credentials),
             cancelled: self.cancelled.unwrap_or_else(|| Box::pin(std::future::pending())),
         };
         let resolved = Resolved {

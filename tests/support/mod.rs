@@ -2,6 +2,7 @@
 //! for each test, the binary and the library under a time limit, a real server
 //! on loopback.
 
+pub(crate) mod credentials;
 pub(crate) mod guests;
 pub(crate) mod home;
 pub(crate) mod library;
