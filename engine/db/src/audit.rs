@@ -609,3 +609,377 @@ fn record(row: &Row<'_>) -> Result<AuditRecord, DbError> {
         hash: plain(row, "hash").map(Digest::from_bytes)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::testing::{Home, ending, event, start, succeeded};
+    use crate::{KeyStanding, NewVault, Sealed, VaultCreation};
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_ms(ms)
+    }
+
+    /// A begun log, with its root.
+    fn begun(home: &Home) -> (Database, AuditRoot) {
+        let database = home.open();
+        let root = database.begin_audit().unwrap().unwrap();
+        (database, root)
+    }
+
+    async fn append(database: &Database, subjects: &[&str]) {
+        database.append_audit(subjects.iter().map(|subject| event(subject)).collect()).await.unwrap();
+    }
+
+    async fn keep_root(database: &Database, root: &AuditRoot) {
+        let sealed = Sealed::new(root.expose_bytes().to_vec());
+        let vault = NewVault { record: "v1".to_owned(), audit_root: Some(sealed), created_at: at(0) };
+        assert_eq!(database.create_vault(vault, Vec::new()).await.unwrap(), VaultCreation::Created);
+    }
+
+    fn seqs(database: &Database, filter: &AuditFilter) -> Vec<u64> {
+        database.audit(filter).unwrap().iter().map(|row| row.seq).collect()
+    }
+
+    async fn fault(database: &Database) -> AuditKeyFault {
+        match database.append_audit(vec![event("late")]).await {
+            Err(DbError::AuditKey { fault, .. }) => fault,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_key_is_handed_out_until_it_is_sealed_or_used() {
+        let home = Home::new();
+        let database = home.open();
+        assert!(matches!(database.append_audit(vec![event("a")]).await, Err(DbError::AuditNotBegun)));
+        let first = database.begin_audit().unwrap().unwrap();
+        let again = home.open().begin_audit().unwrap().unwrap();
+        assert_eq!(first.expose_bytes(), again.expose_bytes());
+        keep_root(&database, &first).await;
+        assert!(database.begin_audit().unwrap().is_none());
+        // Sealed and never used, the key's loss is a loss all the same.
+        fs::remove_file(home.0.path().join("audit.key")).unwrap();
+        assert!(matches!(database.begin_audit(), Err(DbError::AuditKey { fault: AuditKeyFault::Missing, .. })));
+        assert_eq!(fault(&database).await, AuditKeyFault::Missing);
+        let home = Home::new();
+        let (database, root) = begun(&home);
+        append(&database, &["a"]).await;
+        assert!(database.begin_audit().unwrap().is_none());
+        assert_eq!(database.audit_head().unwrap().unwrap().chain, root.chain());
+    }
+
+    #[tokio::test]
+    async fn rows_are_read_back_filtered_newest_first() {
+        let home = Home::new();
+        let (database, root) = begun(&home);
+        let plain = AuditEvent { session: None, execution: None, attempt: None, detail: Map::new(), actor: Actor::Operator, ..event("B") };
+        let other = AuditEvent { event: "credential-added", at: at(3_000), actor: Actor::Engine, ..plain.clone() };
+        let used = event("A");
+        database.append_audit(vec![used.clone(), plain.clone()]).await.unwrap();
+        database.append_audit(vec![other]).await.unwrap();
+        database.append_audit(Vec::new()).await.unwrap();
+        let rows = database.audit(&AuditFilter::default()).unwrap();
+        let first = rows.last().unwrap();
+        assert_eq!((first.seq, first.at, first.event.as_str(), first.subject.as_str()), (1, at(1_000), "credential-used", "A"));
+        assert_eq!((first.actor, &first.session, first.execution, first.attempt), (Actor::Guest, &used.session, used.execution, Some(1)));
+        assert_eq!((&first.detail, first.chain), (&used.detail, root.chain()));
+        assert_eq!(rows.iter().map(|row| row.actor).collect::<Vec<_>>(), [Actor::Engine, Actor::Operator, Actor::Guest]);
+        let head = database.audit_head().unwrap().unwrap();
+        assert_eq!((head.count, head.hash), (3, rows[0].hash));
+        let all = AuditFilter::default();
+        let text = |text: &str| Some(text.to_owned());
+        let cases: [(AuditFilter, &[u64]); 10] = [
+            (all.clone(), &[3, 2, 1]),
+            (AuditFilter { limit: 2, ..all.clone() }, &[3, 2]),
+            (AuditFilter { limit: 2, before: Some(2), ..all.clone() }, &[1]),
+            (AuditFilter { before: Some(u64::MAX), ..all.clone() }, &[3, 2, 1]),
+            (AuditFilter { subject: text("B"), ..all.clone() }, &[3, 2]),
+            (AuditFilter { event: text("credential-used"), ..all.clone() }, &[2, 1]),
+            (AuditFilter { event: text("credential-used"), subject: text("B"), ..all.clone() }, &[2]),
+            (AuditFilter { execution: used.execution, ..all.clone() }, &[1]),
+            (AuditFilter { since: Some(at(1_001)), ..all.clone() }, &[3]),
+            (AuditFilter { until: Some(at(3_000)), ..all }, &[2, 1]),
+        ];
+        for (filter, expected) in cases {
+            assert_eq!(seqs(&database, &filter), expected, "{filter:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_answer_is_longer_than_its_bound_and_each_is_served_by_an_index() {
+        let home = Home::new();
+        let (database, _) = begun(&home);
+        database.append_audit(std::iter::repeat_n(event("a"), 1_100).collect()).await.unwrap();
+        let all = AuditFilter { limit: u64::MAX, ..AuditFilter::default() };
+        assert_eq!(seqs(&database, &all).len(), 1_000);
+        let filters = [
+            AuditFilter { subject: Some("a".to_owned()), before: Some(9), ..all.clone() },
+            AuditFilter { event: Some("e".to_owned()), ..all.clone() },
+            AuditFilter { execution: Some(ExecutionId::fresh()), before: Some(9), ..all.clone() },
+            AuditFilter { before: Some(9), ..all },
+        ];
+        for filter in filters {
+            let query = Query::of(&filter);
+            let plan = database.read(|connection| {
+                let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", query.sql()))?;
+                statement.query_and_then(&*query.params(), |row| plain::<String>(row, "detail"))?.collect::<Result<Vec<_>, _>>()
+            });
+            let plan = plan.unwrap();
+            assert!(plan.len() == 1 && plan[0].starts_with("SEARCH"), "{plan:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_event_is_refused_before_it_is_queued() {
+        let home = Home::new();
+        let (database, _) = begun(&home);
+        let good = event("a");
+        let wrong = [
+            AuditEvent { event: "", ..good.clone() },
+            AuditEvent { event: "Used", ..good.clone() },
+            AuditEvent { event: "credential used", ..good.clone() },
+            AuditEvent { event: "1", ..good.clone() },
+            AuditEvent { event: CHAIN_RESTARTED, ..good.clone() },
+            AuditEvent { subject: "x".repeat(MAX_SUBJECT + 1), ..good.clone() },
+            AuditEvent { session: Some("x".repeat(MAX_SUBJECT + 1)), ..good.clone() },
+            AuditEvent { attempt: Some(0), ..good.clone() },
+            AuditEvent { execution: None, ..good.clone() },
+            AuditEvent { detail: Map::from_iter([("k".to_owned(), json!("x".repeat(MAX_DETAIL)))]), ..good.clone() },
+        ];
+        for event in wrong {
+            let refused = database.append_audit(vec![good.clone(), event]).await;
+            assert!(matches!(refused, Err(DbError::AuditEvent { .. })), "{refused:?}");
+        }
+        assert_eq!(database.audit_head().unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn our_own_statements_cannot_change_remove_or_skip_rows() {
+        let home = Home::new();
+        let (database, _) = begun(&home);
+        append(&database, &["a", "b"]).await;
+        let copy = "INSERT INTO audit SELECT 9, chain, at_ms, event, subject, actor, session, execution, attempt, detail, hash, mac FROM audit WHERE seq = 1";
+        for sql in
+            ["UPDATE audit SET subject = 'x'", "DELETE FROM audit", copy, &copy.replace("INSERT", "INSERT OR REPLACE").replace("9,", "2,")]
+        {
+            let sql = sql.to_owned();
+            let refused = database.write(move |connection| Ok(connection.execute(&sql, [])?)).await;
+            assert!(matches!(refused, Err(DbError::Sqlite(_))), "{refused:?}");
+        }
+        assert!(database.verify_audit(&[]).unwrap().is_intact());
+    }
+
+    #[tokio::test]
+    async fn a_past_key_is_nowhere_in_the_folder() {
+        let home = Home::new();
+        let (database, root) = begun(&home);
+        let mut past = vec![root.key()];
+        for _ in 0..3 {
+            append(&database, &["a", "b"]).await;
+            past.extend([past.last().unwrap().evolve(), past.last().unwrap().evolve().evolve()]);
+        }
+        let current = past.pop().unwrap();
+        drop(database);
+        let files = fs::read_dir(home.0.path()).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap());
+        // One character a byte, so that it can be searched as text.
+        let latin = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect::<String>();
+        let all = latin(&files.flatten().collect::<Vec<u8>>());
+        let holds = |key: &ChainKey| all.contains(key.expose_hex().as_str());
+        assert!(holds(&current) && !past.iter().any(holds));
+        let raw = |key: &ChainKey| latin(&AuditRoot::of(root.chain(), key).expose_bytes()[16..]);
+        assert!(!past.iter().any(|key| all.contains(&raw(key))));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_a_crash_left_behind_catches_up() {
+        let home = Home::new();
+        let (database, root) = begun(&home);
+        append(&database, &["a"]).await;
+        let old = home.audit_key();
+        append(&database, &["b", "c"]).await;
+        let current = home.audit_key();
+        home.put_audit_key(&old);
+        let report = database.verify_audit(&[]).unwrap();
+        // The key in the file proves the rows that came after it.
+        assert!(report.is_intact() && report.key == KeyStanding::Behind { rows: 2 } && report.proven == 2, "{report:?}");
+        append(&database, &["d"]).await;
+        let report = database.verify_audit(&[root]).unwrap();
+        assert!(report.is_intact() && report.key == KeyStanding::Current && report.proven == 4, "{report:?}");
+        assert!(home.audit_key() != current && home.audit_key() != old);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_does_not_fit_the_rows_stops_the_log_and_nothing_else() {
+        let home = Home::new();
+        let (database, _) = begun(&home);
+        append(&database, &["a"]).await;
+        let (key, path) = (home.audit_key(), home.0.path().join("audit.key"));
+        let (other, _) = (Home::new(), ());
+        let (foreign, _) = begun(&other);
+        append(&foreign, &["a"]).await;
+        home.put_audit_key(&other.audit_key());
+        assert_eq!(fault(&database).await, AuditKeyFault::OtherChain);
+        home.put_audit_key(&key.replace(" 2 ", " 5 "));
+        assert_eq!(fault(&database).await, AuditKeyFault::Ahead { next: 5, last: 1 });
+        home.put_audit_key(&key.replace(" 2 ", " 1 "));
+        assert_eq!(fault(&database).await, AuditKeyFault::Forged { seq: 1 });
+        home.put_audit_key("nonsense");
+        assert_eq!(fault(&database).await, AuditKeyFault::Damaged);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(fault(&database).await, AuditKeyFault::Missing);
+        database.record(&start("s"), ending(&succeeded())).await.unwrap();
+        assert_eq!(database.audit_head().unwrap().unwrap().count, 1);
+    }
+
+    #[tokio::test]
+    async fn a_row_added_without_the_key_is_found_by_the_next_write() {
+        let home = Home::new();
+        let (database, _) = begun(&home);
+        append(&database, &["a", "b"]).await;
+        home.tamper("INSERT INTO audit SELECT 3, chain, at_ms, event, 'c', actor, session, execution, attempt, detail, hash, mac FROM audit WHERE seq = 2");
+        assert_eq!(fault(&database).await, AuditKeyFault::Forged { seq: 3 });
+    }
+
+    #[tokio::test]
+    async fn a_new_chain_goes_on_where_the_old_one_cannot_and_says_so() {
+        let home = Home::new();
+        let (database, old) = begun(&home);
+        keep_root(&database, &old).await;
+        append(&database, &["a", "b"]).await;
+        fs::remove_file(home.0.path().join("audit.key")).unwrap();
+        let root = AuditRoot::fresh().unwrap();
+        let again = || AuditRoot::from_bytes(root.expose_bytes()).unwrap();
+        let restart = |vault: &str| AuditRestart {
+            at: at(5),
+            session: None,
+            root: again(),
+            sealed_root: Some(Sealing { sealed: Sealed::new(vec![7; 9]), vault: vault.to_owned() }),
+        };
+        assert_eq!(database.restart_audit(restart("v0")).await.unwrap(), Restarted::Changed);
+        assert_eq!(fault(&database).await, AuditKeyFault::Missing);
+        assert_eq!(database.restart_audit(restart("v1")).await.unwrap(), Restarted::Restarted);
+        append(&database, &["c"]).await;
+        assert_eq!(database.vault_record().unwrap().unwrap().audit_root, Some(Sealed::new(vec![7; 9])));
+        let row = database.audit(&AuditFilter { event: Some(CHAIN_RESTARTED.to_owned()), ..AuditFilter::default() }).unwrap().remove(0);
+        assert_eq!((row.seq, row.subject, row.actor), (3, root.chain().to_string(), Actor::Operator));
+        assert_eq!(row.detail["past_key"], json!("is missing"));
+        let report = database.verify_audit(&[old, again()]).unwrap();
+        assert!(report.is_intact() && report.proven == 4 && report.chains.len() == 2, "{report:?}");
+        assert_eq!((report.chains[0].last, report.chains[1].first, report.chains[1].chain), (2, 3, root.chain()));
+        let partly = database.verify_audit(&[again()]).unwrap();
+        assert_eq!((partly.is_intact(), partly.proven, partly.chains[0].proven), (true, 2, 0));
+    }
+
+    #[tokio::test]
+    async fn a_restart_that_a_crash_cut_off_is_caught_up_or_asked_again() {
+        let home = Home::new();
+        let (database, _) = begun(&home);
+        append(&database, &["a"]).await;
+        let root = AuditRoot::fresh().unwrap();
+        let again = || AuditRoot::from_bytes(root.expose_bytes()).unwrap();
+        let cut = KeyFile::beside(&home.0.path().join("wardroom.db"));
+        let lock = cut.lock().unwrap();
+        lock.stage(&KeptKey { chain: root.chain(), next: 2, key: root.key() }).unwrap();
+        lock.place().unwrap();
+        drop(lock);
+        let placed = home.audit_key();
+        assert_eq!(fault(&database).await, AuditKeyFault::OtherChain);
+        let restart = AuditRestart { at: at(5), session: None, root: again(), sealed_root: None };
+        assert_eq!(database.restart_audit(restart).await.unwrap(), Restarted::Restarted);
+        // Committed, and the key not yet replaced.
+        home.put_audit_key(&placed);
+        append(&database, &["b"]).await;
+        assert!(database.verify_audit(&[again()]).unwrap().is_intact());
+    }
+
+    /// Fails only at the commit: a line of an execution that there is not.
+    fn fails_at_commit(connection: &Connection) -> Result<(), DbError> {
+        connection.execute_batch("PRAGMA defer_foreign_keys = ON; INSERT INTO log_lines VALUES (999, 0, 0, 'info', '')")?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_fails_takes_no_key() {
+        let home = Home::new();
+        let (database, root) = begun(&home);
+        append(&database, &["a"]).await;
+        let before = home.audit_key();
+        let failed = database.write_audited(vec![event("b")], fails_at_commit).await;
+        assert!(matches!(failed, Err(DbError::Sqlite(_))), "{failed:?}");
+        assert_eq!(home.audit_key(), before);
+        append(&database, &["c"]).await;
+        let report = database.verify_audit(&[root]).unwrap();
+        assert!(report.is_intact() && report.rows == 2 && report.proven == 2, "{report:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_group_rolls_back_takes_neither_number_nor_key() {
+        let home = Home::new();
+        let (database, root) = begun(&home);
+        // Holds the writer until all are queued, so that they are one group.
+        let (held, wait) = std::sync::mpsc::channel::<()>();
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let wait = std::sync::Mutex::new(wait);
+        drop(database.write(move |_| {
+            begun.send(()).ok();
+            wait.lock().unwrap().recv().ok();
+            Ok(())
+        }));
+        has_begun.recv().unwrap();
+        let first = database.append_audit(vec![event("a"), event("b")]);
+        let undone = database.write_with_ledger(|connection, ledger| {
+            ledger.append(connection, &[EncodedEvent::encode(event("undone"))?])?;
+            Err::<(), _>(DbError::Random)
+        });
+        let second = database.append_audit(vec![event("c")]);
+        let spoils = database
+            .write_audited(vec![event("spoils")], |connection| if rows(connection)? == 3 { fails_at_commit(connection) } else { Ok(()) });
+        let late = database.append_audit(vec![event("d")]);
+        drop(held);
+        first.await.unwrap();
+        second.await.unwrap();
+        late.await.unwrap();
+        assert!(matches!(undone.await, Err(DbError::Random)) && matches!(spoils.await, Err(DbError::Sqlite(_))));
+        let subjects: Vec<_> = database.audit(&AuditFilter::default()).unwrap().into_iter().map(|row| row.subject).collect();
+        assert_eq!(subjects, ["d", "c", "b", "a"]);
+        let report = database.verify_audit(&[root]).unwrap();
+        assert!(report.is_intact() && report.proven == 4, "{report:?}");
+    }
+
+    fn rows(connection: &Connection) -> Result<u64, DbError> {
+        Ok(last_row(connection)?.map_or(0, |last| last.seq))
+    }
+
+    fn synchronous(connection: &Connection) -> Result<i64, DbError> {
+        Ok(connection.pragma_query_value(None, "synchronous", |row| row.get(0))?)
+    }
+
+    #[tokio::test]
+    async fn only_audited_writes_are_synced_and_take_the_lock() {
+        let home = Home::new();
+        let database = home.open();
+        assert_eq!(database.write(synchronous).await.unwrap(), 1);
+        assert!(!home.0.path().join("audit.key.lock").exists());
+        database.begin_audit().unwrap();
+        assert_eq!(database.write_with_ledger(|connection, _| synchronous(connection)).await.unwrap(), 2);
+        let lock = home.open().file.audit_key().lock().unwrap();
+        assert_eq!(database.write(synchronous).await.unwrap(), 1);
+        let waiting = database.append_audit(vec![event("a")]);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert_eq!(database.audit_head().unwrap(), None);
+        drop(lock);
+        waiting.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_key_open_to_others_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = Home::new();
+        let (database, _) = begun(&home);
+        fs::set_permissions(home.0.path().join("audit.key"), fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(fault(&database).await, AuditKeyFault::Permissions { mode: 0o640 });
+    }
+}

@@ -331,3 +331,249 @@ fn text<'a>(row: &'a Row<'_>, column: &'static str) -> Result<&'a str, DbError> 
 fn optional_text<'a>(row: &'a Row<'_>, column: &'static str) -> Result<Option<&'a str>, DbError> {
     row.get_ref(column)?.as_str_or_null().map_err(|_| DbError::Damaged { column })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::column::integer;
+    use crate::testing::{Home, event};
+
+    const UNLOCKED: &str = "DROP TRIGGER audit_is_never_changed; DROP TRIGGER audit_is_never_deleted; DROP TRIGGER audit_has_no_gaps;
+        PRAGMA ignore_check_constraints = ON;";
+
+    /// A log of so many rows, with its root.
+    async fn log(home: &Home, rows: usize) -> (Database, [AuditRoot; 1]) {
+        let database = home.open();
+        let root = database.begin_audit().unwrap().unwrap();
+        for place in 0..rows {
+            database.append_audit(vec![event(&place.to_string())]).await.unwrap();
+        }
+        (database, [root])
+    }
+
+    fn tamper(home: &Home, sql: &str) {
+        home.tamper(&format!("{UNLOCKED}{sql}"));
+    }
+
+    fn faults(report: &AuditReport) -> Vec<(u64, RowFault)> {
+        report.findings.iter().map(|finding| (finding.seq, finding.fault)).collect()
+    }
+
+    /// A row's own hash, computed anew by somebody without a key.
+    fn recompute(home: &Home, from: u64) {
+        let connection = Connection::open(home.0.path().join("wardroom.db")).unwrap();
+        let last = last_row(&connection).unwrap().unwrap().seq;
+        for seq in from..=last {
+            let mut before = connection.prepare("SELECT hash FROM audit WHERE seq = ? - 1").unwrap();
+            let before: Hash = before.query_row([integer(seq)], |row| row.get(0)).unwrap_or(NO_HASH);
+            let mut this = connection.prepare("SELECT * FROM audit WHERE seq = ?").unwrap();
+            let mut rows = this.query([integer(seq)]).unwrap();
+            let hash = fields(rows.next().unwrap().unwrap(), seq).unwrap().hash(&before);
+            connection.execute("UPDATE audit SET hash = ? WHERE seq = ?", (hash, integer(seq))).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_log_as_it_was_written_is_intact_and_proven() {
+        let home = Home::new();
+        let database = home.open();
+        let report = database.verify_audit(&[]).unwrap();
+        assert!(report.is_intact() && report.key == KeyStanding::NotBegun && report.rows == 0);
+        let (database, roots) = log(&home, 0).await;
+        let report = database.verify_audit(&roots).unwrap();
+        assert!(report.is_intact() && report.key == KeyStanding::Current, "{report:?}");
+        let home = Home::new();
+        let (database, roots) = log(&home, 5).await;
+        let proven = database.verify_audit(&roots).unwrap();
+        let chain = ChainReport { chain: roots[0].chain(), first: 1, last: 5, proven: 5 };
+        assert_eq!((proven.is_intact(), proven.rows, proven.proven, proven.chains.as_slice()), (true, 5, 5, &[chain][..]));
+        let unproven = database.verify_audit(&[]).unwrap();
+        assert_eq!((unproven.is_intact(), unproven.rows, unproven.proven, unproven.first_bad()), (true, 5, 0, None));
+    }
+
+    #[tokio::test]
+    async fn a_change_in_any_column_is_found() {
+        use RowFault::{Chain, Code, Hash};
+        let changes: [(&str, &[(u64, RowFault)]); 14] = [
+            ("seq = 9 WHERE seq = 5", &[(5, RowFault::Missing { rows: 4 }), (9, Hash), (9, Code)]),
+            ("chain = zeroblob(16) WHERE seq = 3", &[(3, Chain), (3, Hash), (4, Chain)]),
+            ("at_ms = at_ms + 1 WHERE seq = 3", &[(3, Hash)]),
+            ("event = event || 'x' WHERE seq = 3", &[(3, Hash)]),
+            ("subject = 'x' WHERE seq = 3", &[(3, Hash)]),
+            ("actor = 'engine' WHERE seq = 3", &[(3, Hash)]),
+            ("session = NULL WHERE seq = 3", &[(3, Hash)]),
+            ("execution = NULL WHERE seq = 3", &[(3, Hash)]),
+            ("attempt = 2 WHERE seq = 3", &[(3, Hash)]),
+            ("attempt = -1 WHERE seq = 3", &[(3, RowFault::Unreadable)]),
+            ("detail = replace(detail, ':', ': ') WHERE seq = 3", &[(3, Hash)]),
+            ("hash = zeroblob(32) WHERE seq = 3", &[(3, Hash), (3, Code), (4, Hash)]),
+            ("hash = zeroblob(31) WHERE seq = 3", &[(3, Hash), (3, Code), (4, Hash)]),
+            ("mac = zeroblob(32) WHERE seq = 3", &[(3, Code)]),
+        ];
+        for (change, expected) in changes {
+            let home = Home::new();
+            let (database, roots) = log(&home, 5).await;
+            tamper(&home, &format!("UPDATE audit SET {change}"));
+            let report = database.verify_audit(&roots).unwrap();
+            let found = faults(&report);
+            assert!(expected.iter().all(|fault| found.contains(fault)), "{change}: {found:?}");
+            assert_eq!((report.is_intact(), report.first_bad()), (false, Some(expected[0].0)), "{change}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bit_in_any_byte_of_a_hash_or_code_is_found() {
+        for column in ["hash", "mac"] {
+            for byte in [1, 17, 32] {
+                let home = Home::new();
+                let (database, roots) = log(&home, 3).await;
+                let flipped = format!("unhex(printf('%s%02x%s', substr(hex({column}), 1, 2 * {byte} - 2),
+                    ((instr('0123456789ABCDEF', substr(hex({column}), 2 * {byte} - 1, 1)) - 1) * 16
+                      + instr('0123456789ABCDEF', substr(hex({column}), 2 * {byte}, 1)) - 1 + 1) % 256, substr(hex({column}), 2 * {byte} + 1)))");
+                tamper(&home, &format!("UPDATE audit SET {column} = {flipped} WHERE seq = 2"));
+                assert_eq!(database.verify_audit(&roots).unwrap().first_bad(), Some(2), "{column} {byte}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_that_are_gone_are_found_wherever_they_were() {
+        let home = Home::new();
+        let (database, roots) = log(&home, 5).await;
+        tamper(&home, "DELETE FROM audit WHERE seq = 5");
+        let report = database.verify_audit(&[]).unwrap();
+        let ahead = KeyStanding::Unfit(AuditKeyFault::Ahead { next: 6, last: 4 });
+        assert_eq!((report.found, &report.key, report.is_intact()), (0, &ahead, false));
+
+        home.tamper("DELETE FROM audit WHERE seq IN (2, 3)");
+        let report = database.verify_audit(&roots).unwrap();
+        assert_eq!(faults(&report), [(2, RowFault::Missing { rows: 2 }), (4, RowFault::Hash)]);
+        assert_eq!(report.proven, 2);
+
+        home.tamper("DELETE FROM audit WHERE seq = 1");
+        let report = database.verify_audit(&roots).unwrap();
+        assert_eq!(faults(&report), [(1, RowFault::Missing { rows: 3 }), (4, RowFault::Hash)]);
+        assert_eq!(report.proven, 1);
+
+        home.tamper("DELETE FROM audit");
+        let report = database.verify_audit(&[]).unwrap();
+        assert_eq!(report.key, KeyStanding::Unfit(AuditKeyFault::Ahead { next: 6, last: 0 }));
+        std::fs::remove_file(home.0.path().join("audit.key")).unwrap();
+        let report = database.verify_audit(&roots).unwrap();
+        assert_eq!((report.is_intact(), report.lost), (false, vec![roots[0].chain()]));
+    }
+
+    #[tokio::test]
+    async fn a_shortened_log_with_a_key_renumbered_to_fit_is_found_with_the_root() {
+        let home = Home::new();
+        let (database, roots) = log(&home, 3).await;
+        tamper(&home, "DELETE FROM audit WHERE seq = 3");
+        home.put_audit_key(&home.audit_key().replace(" 4 ", " 3 "));
+        let forged = KeyStanding::Unfit(AuditKeyFault::Forged { seq: 3 });
+        assert_eq!(database.verify_audit(&[]).unwrap().key, KeyStanding::Current);
+        assert_eq!(database.verify_audit(&roots).unwrap().key, forged);
+        // All of it, likewise.
+        home.tamper("DELETE FROM audit");
+        home.put_audit_key(&home.audit_key().replace(" 3 ", " 1 "));
+        assert_eq!(database.verify_audit(&roots).unwrap().key, KeyStanding::Unfit(AuditKeyFault::Forged { seq: 1 }));
+    }
+
+    #[tokio::test]
+    async fn swapped_rows_are_found() {
+        let home = Home::new();
+        let (database, _) = log(&home, 4).await;
+        tamper(
+            &home,
+            "UPDATE audit SET seq = 9 WHERE seq = 2; UPDATE audit SET seq = 2 WHERE seq = 3; UPDATE audit SET seq = 3 WHERE seq = 9",
+        );
+        let report = database.verify_audit(&[]).unwrap();
+        assert_eq!(faults(&report), [(2, RowFault::Hash), (3, RowFault::Hash), (4, RowFault::Hash)]);
+    }
+
+    #[tokio::test]
+    async fn hashes_computed_anew_hold_without_the_root_and_break_with_it() {
+        let home = Home::new();
+        let (database, roots) = log(&home, 4).await;
+        tamper(&home, "UPDATE audit SET subject = 'another' WHERE seq = 2");
+        recompute(&home, 2);
+        let report = database.verify_audit(&[]).unwrap();
+        assert_eq!((report.is_intact(), report.proven), (true, 0));
+        let report = database.verify_audit(&roots).unwrap();
+        assert_eq!(faults(&report), [(2, RowFault::Code), (3, RowFault::Code), (4, RowFault::Code)]);
+        assert_eq!((report.proven, report.chains[0].proven), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn an_inserted_row_is_found_with_the_root() {
+        let home = Home::new();
+        let (database, roots) = log(&home, 3).await;
+        tamper(
+            &home,
+            "UPDATE audit SET seq = 4 WHERE seq = 3;
+             INSERT INTO audit SELECT 3, chain, at_ms, event, 'new', actor, session, execution, attempt, detail, hash, mac FROM audit WHERE seq = 2;",
+        );
+        recompute(&home, 3);
+        home.put_audit_key(&home.audit_key().replace(" 4 ", " 5 "));
+        assert!(database.verify_audit(&[]).unwrap().is_intact());
+        let report = database.verify_audit(&roots).unwrap();
+        assert_eq!(faults(&report), [(3, RowFault::Code), (4, RowFault::Code)]);
+        assert_eq!(report.key, KeyStanding::Unfit(AuditKeyFault::Forged { seq: 5 }));
+    }
+
+    #[tokio::test]
+    async fn a_whole_new_log_in_its_place_is_found_with_the_root() {
+        let home = Home::new();
+        let (database, roots) = log(&home, 3).await;
+        drop(database);
+        for file in ["wardroom.db", "wardroom.db-wal", "wardroom.db-shm", "audit.key"] {
+            std::fs::remove_file(home.0.path().join(file)).ok();
+        }
+        let (database, _) = log(&home, 3).await;
+        assert!(database.verify_audit(&[]).unwrap().is_intact());
+        let report = database.verify_audit(&roots).unwrap();
+        assert_eq!((report.is_intact(), report.lost), (false, vec![roots[0].chain()]));
+    }
+
+    #[tokio::test]
+    async fn a_chain_that_begins_without_saying_so_is_found() {
+        let home = Home::new();
+        let (database, _) = log(&home, 3).await;
+        tamper(&home, "UPDATE audit SET chain = zeroblob(16) WHERE seq >= 2");
+        recompute(&home, 2);
+        let report = database.verify_audit(&[]).unwrap();
+        assert_eq!(faults(&report), [(2, RowFault::Chain)]);
+        assert_eq!((report.chains.len(), report.key), (2, KeyStanding::Unfit(AuditKeyFault::OtherChain)));
+        tamper_event(&home);
+        assert_eq!(faults(&database.verify_audit(&[]).unwrap()), [(2, RowFault::Chain), (3, RowFault::Chain)]);
+    }
+
+    /// Says that a chain begins where none does.
+    fn tamper_event(home: &Home) {
+        home.tamper(&format!("UPDATE audit SET event = '{CHAIN_RESTARTED}' WHERE seq = 3"));
+        recompute(home, 3);
+    }
+
+    #[tokio::test]
+    async fn a_made_up_place_costs_no_time_and_findings_are_bounded() {
+        let home = Home::new();
+        let (database, roots) = log(&home, 1).await;
+        tamper(
+            &home,
+            &format!(
+                "INSERT INTO audit SELECT {}, chain, at_ms, event, subject, actor, session, execution, attempt, detail, hash, mac FROM audit",
+                i64::MAX
+            ),
+        );
+        let report = database.verify_audit(&roots).unwrap();
+        assert_eq!(report.first_bad(), Some(2));
+        assert!(matches!(report.key, KeyStanding::Unfit(AuditKeyFault::FarBehind { .. })));
+        let late = database.append_audit(vec![event("late")]).await;
+        assert!(matches!(late, Err(DbError::AuditKey { fault: AuditKeyFault::FarBehind { .. }, .. })));
+        let home = Home::new();
+        let (database, roots) = log(&home, 0).await;
+        database.append_audit(std::iter::repeat_n(event("a"), 1_500).collect()).await.unwrap();
+        tamper(&home, "UPDATE audit SET subject = 'b'");
+        let report = database.verify_audit(&roots).unwrap();
+        assert_eq!((report.found, report.findings.len()), (1_500, MAX_LISTED));
+    }
+}

@@ -523,3 +523,248 @@ fn columns(row: &Row<'_>) -> Result<CredentialRecord, DbError> {
         last_used_at: optional_time(row, "last_used_ms")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use wardroom_core::id::Digest;
+
+    use super::*;
+    use crate::testing::{Home, event};
+    use crate::{NewGrant, NewVault, VaultCreation};
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_ms(ms)
+    }
+
+    fn name(text: &str) -> CredentialName {
+        text.parse().unwrap()
+    }
+
+    fn value(byte: u8) -> Sealing {
+        Sealing { sealed: Sealed::new(vec![byte; 40]), vault: "v1".to_owned() }
+    }
+
+    fn stale(byte: u8) -> Sealing {
+        Sealing { vault: "v0".to_owned(), ..value(byte) }
+    }
+
+    fn new(name: &str, value: Option<Sealing>) -> NewCredential {
+        NewCredential {
+            id: CredentialId::fresh(),
+            name: self::name(name),
+            kind: CredentialKind::ApiKey,
+            hosts: vec!["h.example".parse().unwrap(), "*.i.example:8443".parse().unwrap()],
+            note: "for the report".parse().ok(),
+            value,
+            created_at: at(1),
+        }
+    }
+
+    /// A vault, a begun audit log and one credential with a value.
+    async fn one(home: &Home) -> (Database, CredentialRecord) {
+        let database = home.open();
+        database.begin_audit().unwrap();
+        let vault = NewVault { record: "v1".to_owned(), audit_root: None, created_at: at(0) };
+        assert_eq!(database.create_vault(vault, Vec::new()).await.unwrap(), VaultCreation::Created);
+        assert_eq!(database.add_credential(new("A_KEY", Some(value(1))), Vec::new()).await.unwrap(), Change::Done);
+        let seen = read(&database, "A_KEY");
+        (database, seen)
+    }
+
+    fn read(database: &Database, name: &str) -> CredentialRecord {
+        database.credential(&self::name(name)).unwrap().unwrap()
+    }
+
+    fn events(database: &Database) -> u64 {
+        database.audit_head().unwrap().map_or(0, |head| head.count)
+    }
+
+    #[tokio::test]
+    async fn a_credential_is_read_back_and_its_value_never_written_out() {
+        let home = Home::new();
+        let (database, seen) = one(&home).await;
+        for kind in CredentialKind::ALL {
+            let new = NewCredential { kind, hosts: Vec::new(), note: None, ..new(&format!("B_{}", kind.name().to_uppercase()), None) };
+            assert_eq!(database.add_credential(new.clone(), Vec::new()).await.unwrap(), Change::Done);
+            let kept = read(&database, new.name.as_str());
+            assert_eq!((kept.id, kept.kind, kept.hosts, kept.note), (new.id, kind, Vec::new(), None));
+            assert_eq!((kept.sealed, kept.value_at, kept.last_used_at), (None, None, None));
+        }
+        let names: Vec<_> = database.credentials().unwrap().into_iter().map(|record| record.name).collect();
+        assert!(names.is_sorted() && names.len() == 7);
+        assert_eq!(database.credential(&name("C")).unwrap(), None);
+        let shown = json!({
+            "id": seen.id,
+            "name": "A_KEY",
+            "kind": "api_key",
+            "hosts": ["h.example", "*.i.example:8443"],
+            "note": "for the report",
+            "value_at": at(1),
+            "created_at": at(1),
+            "updated_at": at(1),
+            "last_used_at": null,
+        });
+        assert_eq!(serde_json::to_value(&seen).unwrap(), shown);
+        assert!(format!("{seen:?}").contains("Sealed(40 bytes)"));
+        assert_eq!(seen.id.to_string().parse(), Ok(seen.id));
+    }
+
+    #[tokio::test]
+    async fn of_two_with_one_name_the_first_stays_and_nothing_is_recorded() {
+        let home = Home::new();
+        let (database, seen) = one(&home).await;
+        let again = database.add_credential(new("A_KEY", None), vec![event("A_KEY")]).await.unwrap();
+        assert_eq!((again, events(&database)), (Change::NameTaken, 0));
+        assert_eq!(read(&database, "A_KEY"), seen);
+        assert_eq!(database.add_credential(new("B_KEY", None), vec![event("B_KEY")]).await.unwrap(), Change::Done);
+        let renaming = Renaming { name: name("B_KEY"), resealed: Some(value(2)), at: at(2) };
+        assert_eq!(database.rename_credential(&seen, renaming, vec![event("A_KEY")]).await.unwrap(), Change::NameTaken);
+        assert_eq!((read(&database, "A_KEY"), events(&database)), (seen, 1));
+    }
+
+    #[tokio::test]
+    async fn a_value_sealed_under_another_vault_is_never_written() {
+        let home = Home::new();
+        let (database, seen) = one(&home).await;
+        let recorded = || vec![event("A_KEY")];
+        let added = database.add_credential(new("B_KEY", Some(stale(2))), recorded()).await.unwrap();
+        let set = database.set_sealed(&seen, stale(2), at(2), recorded()).await.unwrap();
+        let renaming = Renaming { name: name("C_KEY"), resealed: Some(stale(2)), at: at(2) };
+        let renamed = database.rename_credential(&seen, renaming, recorded()).await.unwrap();
+        let terms = CredentialTerms { kind: CredentialKind::Secret, hosts: Vec::new(), note: None, resealed: Some(stale(2)) };
+        let changed = database.change_credential(&seen, terms, at(2), recorded()).await.unwrap();
+        assert_eq!([added, set, renamed, changed], [Change::Changed; 4]);
+        assert_eq!((database.credentials().unwrap(), events(&database)), (vec![seen], 0));
+    }
+
+    #[tokio::test]
+    async fn a_value_is_set_over_the_one_that_was_read_and_cleared() {
+        let home = Home::new();
+        let (database, seen) = one(&home).await;
+        assert_eq!(database.set_sealed(&seen, value(2), at(2), vec![event("A_KEY")]).await.unwrap(), Change::Done);
+        let second = read(&database, "A_KEY");
+        assert_eq!((second.sealed.clone(), second.value_at, second.updated_at), (Some(value(2).sealed), Some(at(2)), at(2)));
+        assert_eq!(database.set_sealed(&seen, value(3), at(3), Vec::new()).await.unwrap(), Change::Changed);
+        // Clearing is meant for whatever value there is.
+        assert_eq!(database.clear_credential(&seen, at(4), vec![event("A_KEY")]).await.unwrap(), Change::Done);
+        let cleared = read(&database, "A_KEY");
+        assert_eq!((cleared.sealed.clone(), cleared.value_at, cleared.updated_at), (None, None, at(4)));
+        assert_eq!(database.set_sealed(&cleared, value(5), at(5), Vec::new()).await.unwrap(), Change::Done);
+        assert_eq!(events(&database), 2);
+    }
+
+    #[tokio::test]
+    async fn the_kind_changes_only_with_the_value_that_is_bound_to_it() {
+        let home = Home::new();
+        let (database, seen) = one(&home).await;
+        let terms = |kind, resealed| CredentialTerms { kind, hosts: vec!["j.example".parse().unwrap()], note: None, resealed };
+        let change =
+            async |seen: &CredentialRecord, terms| database.change_credential(seen, terms, at(2), vec![event("A_KEY")]).await.unwrap();
+        assert_eq!(change(&seen, terms(CredentialKind::Secret, None)).await, Change::Changed);
+        assert_eq!(change(&seen, terms(CredentialKind::ApiKey, Some(value(2)))).await, Change::Changed);
+        assert_eq!((read(&database, "A_KEY"), events(&database)), (seen.clone(), 0));
+        assert_eq!(change(&seen, terms(CredentialKind::ApiKey, None)).await, Change::Done);
+        let seen = read(&database, "A_KEY");
+        assert_eq!((seen.hosts[0].to_string(), &seen.note, seen.value_at), ("j.example".to_owned(), &None, Some(at(1))));
+        assert_eq!(change(&seen, terms(CredentialKind::Secret, Some(value(2)))).await, Change::Done);
+        let changed = read(&database, "A_KEY");
+        assert_eq!((changed.kind, changed.sealed, changed.value_at), (CredentialKind::Secret, Some(value(2).sealed), Some(at(1))));
+        assert_eq!(change(&seen, terms(CredentialKind::Url, Some(value(3)))).await, Change::Changed);
+        assert_eq!(events(&database), 2);
+    }
+
+    async fn grant(database: &Database, subject: &str, scopes: &[&str]) {
+        let new = |scope: &&str| NewGrant { capability: Capability::Credentials, scope: (*scope).to_owned() };
+        let mut grants: Vec<_> = scopes.iter().map(new).collect();
+        grants.push(NewGrant { capability: Capability::Env, scope: "A_KEY".to_owned() });
+        database.add_grants(subject, Digest::from_bytes([1; 32]), grants, at(1)).await.unwrap();
+    }
+
+    fn granted_to(database: &Database, subject: &str) -> Vec<(Capability, String)> {
+        let mut grants: Vec<_> = database.grants(subject, None).unwrap().into_iter().map(|grant| (grant.capability, grant.scope)).collect();
+        grants.sort_by(|a, b| (a.0.name(), &a.1).cmp(&(b.0.name(), &b.1)));
+        grants
+    }
+
+    fn scopes(database: &Database, subject: &str) -> Vec<String> {
+        let kinds = granted_to(database, subject).into_iter();
+        kinds.filter(|(kind, _)| *kind == Capability::Credentials).map(|(_, scope)| scope).collect()
+    }
+
+    #[tokio::test]
+    async fn a_new_name_stands_in_every_grant_of_the_old_one_and_in_no_other() {
+        let home = Home::new();
+        let (database, seen) = one(&home).await;
+        grant(&database, "s", &["A_KEY", "A_KEY@h.example:8443:query", "A_KEY_2:sign", "B:reveal", "B"]).await;
+        grant(&database, "t", &["A_KEY:reveal"]).await;
+        grant(&database, "u", &["A_KEY_2", "A_KEY,B", "A_KEY@", "C:nonsense"]).await;
+        assert_eq!(database.credential_users(&name("A_KEY")).unwrap(), ["s", "t"]);
+        let renaming = |resealed| Renaming { name: name("B"), resealed, at: at(2) };
+        assert_eq!(database.rename_credential(&seen, renaming(None), Vec::new()).await.unwrap(), Change::Changed);
+        assert_eq!(database.rename_credential(&seen, renaming(Some(value(2))), vec![event("A_KEY")]).await.unwrap(), Change::Done);
+        assert_eq!(scopes(&database, "s"), ["A_KEY_2:sign", "B", "B:reveal", "B@h.example:8443:query"]);
+        assert_eq!(scopes(&database, "t"), ["B:reveal"]);
+        assert_eq!(scopes(&database, "u"), ["A_KEY,B", "A_KEY@", "A_KEY_2", "C:nonsense"]);
+        assert!(granted_to(&database, "t").contains(&(Capability::Env, "A_KEY".to_owned())));
+        let renamed = read(&database, "B");
+        assert_eq!(
+            (renamed.id, renamed.sealed, renamed.value_at, renamed.updated_at),
+            (seen.id, Some(value(2).sealed), Some(at(1)), at(2))
+        );
+        assert_eq!((database.credential(&seen.name).unwrap(), events(&database)), (None, 1));
+        let late = database.remove_credential(&seen, true, Vec::new()).await.unwrap();
+        assert_eq!(late, Removal::Changed);
+    }
+
+    #[tokio::test]
+    async fn what_is_granted_is_removed_only_by_force_and_with_its_grants() {
+        let home = Home::new();
+        let (database, seen) = one(&home).await;
+        grant(&database, "t", &["A_KEY:reveal", "A_KEY"]).await;
+        grant(&database, "s", &["A_KEY", "B"]).await;
+        let removed = database.remove_credential(&seen, false, vec![event("A_KEY")]).await.unwrap();
+        assert_eq!((removed, events(&database)), (Removal::InUse(vec!["s".to_owned(), "t".to_owned()]), 0));
+        let removed = database.remove_credential(&seen, true, vec![event("A_KEY")]).await.unwrap();
+        assert_eq!((removed, events(&database)), (Removal::Removed { grants: 3 }, 1));
+        assert_eq!((scopes(&database, "s"), scopes(&database, "t")), (vec!["B".to_owned()], Vec::new()));
+        let gone = [
+            database.set_sealed(&seen, value(2), at(2), vec![event("A_KEY")]).await.unwrap(),
+            database.clear_credential(&seen, at(2), vec![event("A_KEY")]).await.unwrap(),
+        ];
+        assert_eq!(gone, [Change::Missing; 2]);
+        assert_eq!(database.remove_credential(&seen, true, vec![event("A_KEY")]).await.unwrap(), Removal::Missing);
+        assert_eq!(events(&database), 1);
+    }
+
+    #[tokio::test]
+    async fn the_last_use_is_the_last_in_time_not_in_order() {
+        let home = Home::new();
+        let (database, seen) = one(&home).await;
+        for (ms, expected) in [(7, 7), (5, 7), (9, 9)] {
+            database.touch_credentials(vec![name("A_KEY"), name("NONE")], at(ms), Vec::new()).await.unwrap();
+            assert_eq!(read(&database, "A_KEY").last_used_at, Some(at(expected)));
+        }
+        assert_eq!(read(&database, "A_KEY").updated_at, seen.updated_at);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_row_says_which_it_is_and_opens_nothing() {
+        let damage = [("hosts", "'[\"https://h.example\"]'"), ("hosts", "'h.example'"), ("hosts", "'[\"*\"]'"), ("name", "'lower'")];
+        for (column, sql) in damage {
+            let home = Home::new();
+            let (database, seen) = one(&home).await;
+            home.tamper(&format!("UPDATE credentials SET {column} = {sql}"));
+            let error = database.credentials().unwrap_err();
+            let is_named = matches!(&error, DbError::DamagedRow { table: "credentials", row, column: found } if *row == seen.id.to_string() && *found == column);
+            assert!(is_named, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_note_has_its_bounds() {
+        assert_eq!("".parse::<Note>(), Err(NoNote(0)));
+        assert_eq!("é".repeat(512).parse::<Note>().unwrap().as_str().len(), MAX_NOTE);
+        assert_eq!("x".repeat(1025).parse::<Note>(), Err(NoNote(1025)));
+    }
+}

@@ -109,6 +109,8 @@ pub struct ExecutionSummary {
     pub failure_kind: Option<FailureKind>,
     /// Who has to act on that failure.
     pub blame: Option<Blame>,
+    /// How many secrets were replaced in what is recorded.
+    pub redactions: u64,
 }
 
 /// All that is kept of an execution but its log lines.
@@ -136,8 +138,6 @@ pub struct ExecutionRecord {
     /// What it cost and touched.
     #[serde(flatten)]
     pub usage: Usage,
-    /// How many secrets were replaced in this record.
-    pub redactions: u64,
 }
 
 /// What the beginning of an id stands for.
@@ -557,7 +557,7 @@ fn output(row: &Row<'_>) -> Result<Option<Output>, DbError> {
 /// The columns of an [`ExecutionSummary`].
 pub(crate) const SUMMARY: &str = "
     id, attempt, status, reason, trigger, task, subject, program, digest,
-    created_ms, started_ms, finished_ms, duration_ms, failure_kind, blame";
+    created_ms, started_ms, finished_ms, duration_ms, failure_kind, blame, redactions";
 
 /// Reads a row that has at least the columns of [`SUMMARY`].
 pub(crate) fn summary(row: &Row<'_>) -> Result<ExecutionSummary, DbError> {
@@ -577,6 +577,7 @@ pub(crate) fn summary(row: &Row<'_>) -> Result<ExecutionSummary, DbError> {
         duration_ms: optional_count(row, "duration_ms")?,
         failure_kind: optional_word(row, "failure_kind")?,
         blame: optional_word(row, "blame")?,
+        redactions: count(row, "redactions")?,
     })
 }
 
@@ -601,7 +602,6 @@ fn record(row: &Row<'_>) -> Result<ExecutionRecord, DbError> {
         output: output(row)?,
         failure: optional_json(row, "failure")?,
         usage,
-        redactions: count(row, "redactions")?,
     })
 }
 
@@ -638,7 +638,7 @@ mod tests {
         let second = database.execution(two.id, Some(1)).unwrap().unwrap();
         assert_eq!((first.summary.status, first.summary.duration_ms), (Status::Success, Some(250)));
         assert_eq!((&first.params, &first.output), (whole.params, &outcome.ending.clone().ok()));
-        assert_eq!((first.limits.clone(), first.redactions), (json!(whole.limits), 2));
+        assert_eq!((first.limits.clone(), first.summary.redactions), (json!(whole.limits), 2));
         // A meter beyond what SQLite counts stays at the maximum.
         outcome.usage.fuel = Some(u64::MAX / 2);
         assert_eq!((&first.usage, &first.failure), (&outcome.usage, &None));

@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 use wardroom_core::execution::Status;
 use wardroom_core::id::ExecutionId;
 
-use crate::testing::{Home, ending, line, start, succeeded};
-use crate::{Answer, Database, DbConfig, DbError, Filter};
+use crate::testing::{Home, ending, event, line, start, succeeded};
+use crate::{Answer, AuditFilter, Database, DbConfig, DbError, Filter, KeyStanding};
 
 /// In a child: the folder of the database to write to.
 const CHILD: &str = "WARDROOM_DB_TEST_CHILD";
@@ -118,4 +118,70 @@ async fn a_database_that_another_process_keeps_locked_is_busy() {
     holding.await.unwrap();
     other.record(&start("s"), ending(&succeeded())).await.unwrap();
     assert_eq!(one.list(&Filter::default()).unwrap().len(), 1);
+}
+
+/// Appends so many groups of events, and says on standard output what is durable.
+async fn append(home: &Path, groups: usize) {
+    let database = Database::open(home, DbConfig::default()).unwrap();
+    for _ in 0..groups {
+        let group: Vec<_> = (0..4).map(|_| event(&ExecutionId::fresh().to_string())).collect();
+        let subjects: Vec<_> = group.iter().map(|event| event.subject.clone()).collect();
+        let answers: Vec<_> = group.into_iter().map(|event| database.append_audit(vec![event])).collect();
+        for (subject, answer) in subjects.into_iter().zip(answers) {
+            answer.await.unwrap();
+            writeln!(std::io::stdout(), "durable {subject}").unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn processes_that_append_at_once_keep_one_chain() {
+    const GROUPS: usize = 10;
+    if let Some(home) = env::var_os(CHILD) {
+        return append(Path::new(&home), GROUPS).await;
+    }
+    let home = Home::new();
+    let database = home.open();
+    let root = database.begin_audit().unwrap().unwrap();
+    let start = || child("processes::processes_that_append_at_once_keep_one_chain", home.0.path());
+    let children: Vec<Child> = std::iter::repeat_with(start).take(3).collect();
+    for child in children {
+        assert!(child.wait_with_output().unwrap().status.success());
+    }
+    let report = database.verify_audit(&[root]).unwrap();
+    assert!(report.is_intact() && report.key == KeyStanding::Current, "{report:?}");
+    assert_eq!((report.rows, report.proven), (3 * 4 * GROUPS as u64, 3 * 4 * GROUPS as u64));
+}
+
+#[tokio::test]
+async fn a_process_killed_while_it_appends_leaves_a_log_that_holds_and_goes_on() {
+    if let Some(home) = env::var_os(CHILD) {
+        return append(Path::new(&home), usize::MAX).await;
+    }
+    let home = Home::new();
+    let database = home.open();
+    let roots = [database.begin_audit().unwrap().unwrap()];
+    let mut acknowledged = BTreeSet::new();
+    for round in 0..6 {
+        let mut child = child("processes::a_process_killed_while_it_appends_leaves_a_log_that_holds_and_goes_on", home.0.path());
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        acknowledged.extend(said.by_ref().filter_map(|line| durable(&line)).take(5 + 7 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        acknowledged.extend(said.filter_map(|line| durable(&line)));
+        let report = database.verify_audit(&roots).unwrap();
+        assert!(report.is_intact() && report.proven == report.rows, "{report:?}");
+    }
+    database.append_audit(vec![event("after")]).await.unwrap();
+    let report = database.verify_audit(&roots).unwrap();
+    assert!(report.is_intact() && report.key == KeyStanding::Current, "{report:?}");
+    let mut kept = BTreeSet::new();
+    let mut filter = AuditFilter { limit: u64::MAX, ..AuditFilter::default() };
+    loop {
+        let rows = database.audit(&filter).unwrap();
+        let Some(last) = rows.last() else { break };
+        filter.before = Some(last.seq);
+        kept.extend(rows.iter().filter_map(|row| row.subject.parse::<ExecutionId>().ok()));
+    }
+    assert!(acknowledged.is_subset(&kept) && acknowledged.len() >= 100);
 }

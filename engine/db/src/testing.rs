@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use rusqlite::Connection;
 use serde_json::{Map, json};
 use tempfile::TempDir;
 use wardroom_core::capability::Access;
@@ -12,7 +13,7 @@ use wardroom_core::id::{Digest, ExecutionId};
 use wardroom_core::limit::Limits;
 use wardroom_core::log::{Level, LogLine};
 
-use crate::{Database, DbConfig, Ending, StartRow};
+use crate::{Actor, AuditEvent, Database, DbConfig, Ending, StartRow};
 
 static ACCESS: LazyLock<Access> = LazyLock::new(Access::default);
 static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
@@ -28,6 +29,20 @@ impl Home {
 
     pub(crate) fn open(&self) -> Database {
         Database::open(self.0.path(), DbConfig::default()).unwrap()
+    }
+
+    /// Somebody else's hand in the database.
+    pub(crate) fn tamper(&self, sql: &str) {
+        Connection::open(self.0.path().join("wardroom.db")).unwrap().execute_batch(sql).unwrap();
+    }
+
+    pub(crate) fn audit_key(&self) -> String {
+        std::fs::read_to_string(self.0.path().join("audit.key")).unwrap()
+    }
+
+    /// An older key, or another one, put back.
+    pub(crate) fn put_audit_key(&self, text: &str) {
+        std::fs::write(self.0.path().join("audit.key"), text).unwrap();
     }
 }
 
@@ -73,4 +88,17 @@ pub(crate) fn failed() -> Outcome {
 
 pub(crate) fn line(text: &str) -> LogLine {
     LogLine { at: Timestamp::from_ms(1_100), level: Level::Info, text: text.to_owned() }
+}
+
+pub(crate) fn event(subject: &str) -> AuditEvent {
+    AuditEvent {
+        at: Timestamp::from_ms(1_000),
+        event: "credential-used",
+        subject: subject.to_owned(),
+        actor: Actor::Guest,
+        session: Some("client".to_owned()),
+        execution: Some(ExecutionId::fresh()),
+        attempt: Some(1),
+        detail: Map::from_iter([("host".to_owned(), json!("h.example"))]),
+    }
 }

@@ -234,3 +234,123 @@ fn record(row: &Row<'_>) -> Result<VaultRecord, DbError> {
     let root: Option<Vec<u8>> = plain(row, "audit_root")?;
     Ok(VaultRecord { record: plain(row, "record")?, audit_root: root.map(Sealed), updated_at: time(row, "updated_ms")? })
 }
+
+#[cfg(test)]
+mod tests {
+    use wardroom_core::credential::CredentialKind;
+
+    use super::*;
+    use crate::testing::{Home, event};
+    use crate::{Change, NewCredential};
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_ms(ms)
+    }
+
+    fn sealed(byte: u8) -> Sealed {
+        Sealed::new(vec![byte; 40])
+    }
+
+    fn resealed(old: u8, new: u8) -> Resealed {
+        Resealed { old: sealed(old), new: sealed(new) }
+    }
+
+    fn vault(record: &str) -> NewVault {
+        NewVault { record: record.to_owned(), audit_root: Some(sealed(100)), created_at: at(1) }
+    }
+
+    async fn add(database: &Database, name: &str, value: Option<u8>) -> CredentialId {
+        let new = NewCredential {
+            id: CredentialId::fresh(),
+            name: name.parse().unwrap(),
+            kind: CredentialKind::Secret,
+            hosts: Vec::new(),
+            note: None,
+            value: value.map(|byte| Sealing { sealed: sealed(byte), vault: "v1".to_owned() }),
+            created_at: at(1),
+        };
+        let id = new.id;
+        assert_eq!(database.add_credential(new, Vec::new()).await.unwrap(), Change::Done);
+        id
+    }
+
+    /// A vault with a sealed root, two values and a credential without one.
+    async fn two_values(home: &Home) -> (Database, [CredentialId; 3]) {
+        let database = home.open();
+        database.begin_audit().unwrap();
+        assert_eq!(database.create_vault(vault("v1"), vec![event("vault")]).await.unwrap(), VaultCreation::Created);
+        let ids = [add(&database, "A", Some(1)).await, add(&database, "B", Some(2)).await, add(&database, "C", None).await];
+        (database, ids)
+    }
+
+    fn swap(values: Vec<(CredentialId, Resealed)>) -> VaultSwap {
+        VaultSwap { expected: "v1".to_owned(), record: "v2".to_owned(), values, audit_root: Some(resealed(100, 101)), at: at(2) }
+    }
+
+    fn values(database: &Database) -> Vec<Option<Sealed>> {
+        database.credentials().unwrap().into_iter().map(|record| record.sealed).collect()
+    }
+
+    #[tokio::test]
+    async fn there_is_one_vault_and_the_first_stays() {
+        let home = Home::new();
+        let database = home.open();
+        assert_eq!(database.vault_record().unwrap(), None);
+        database.begin_audit().unwrap();
+        assert_eq!(database.create_vault(vault("v1"), vec![event("vault")]).await.unwrap(), VaultCreation::Created);
+        assert_eq!(database.create_vault(vault("v2"), vec![event("vault")]).await.unwrap(), VaultCreation::Exists);
+        let kept = VaultRecord { record: "v1".to_owned(), audit_root: Some(sealed(100)), updated_at: at(1) };
+        assert_eq!(database.vault_record().unwrap(), Some(kept));
+        assert_eq!(database.audit_head().unwrap().unwrap().count, 1);
+        let second = database.write(|connection| Ok(connection.execute("INSERT INTO vault VALUES (2, 0, 'v', NULL)", [])?)).await;
+        assert!(matches!(second, Err(DbError::Sqlite(_))));
+    }
+
+    #[tokio::test]
+    async fn a_rotation_swaps_everything_sealed_at_once() {
+        let home = Home::new();
+        let (database, [a, b, _]) = two_values(&home).await;
+        let seen = database.credential(&"A".parse().unwrap()).unwrap().unwrap();
+        let done = database.swap_vault(swap(vec![(b, resealed(2, 12)), (a, resealed(1, 11))]), vec![event("vault")]).await.unwrap();
+        assert_eq!(done, VaultChange::Swapped);
+        assert_eq!(values(&database), [Some(sealed(11)), Some(sealed(12)), None]);
+        let kept = VaultRecord { record: "v2".to_owned(), audit_root: Some(sealed(101)), updated_at: at(2) };
+        assert_eq!(database.vault_record().unwrap(), Some(kept));
+        assert_eq!(database.audit_head().unwrap().unwrap().count, 2);
+        // Sealed before, written after: the old key's value stays out, even
+        // where the row was read again.
+        let again = database.credential(&"A".parse().unwrap()).unwrap().unwrap();
+        for seen in [seen, again] {
+            let late = Sealing { sealed: sealed(3), vault: "v1".to_owned() };
+            assert_eq!(database.set_sealed(&seen, late, at(3), Vec::new()).await.unwrap(), Change::Changed);
+        }
+        assert_eq!(values(&database)[0], Some(sealed(11)));
+    }
+
+    #[tokio::test]
+    async fn a_rotation_that_misses_anything_changes_nothing() {
+        let home = Home::new();
+        let (database, [a, b, c]) = two_values(&home).await;
+        let (for_a, for_b) = ((a, resealed(1, 11)), (b, resealed(2, 12)));
+        let both = || vec![for_a.clone(), for_b.clone()];
+        let with = |further| [both(), vec![further]].concat();
+        let wrong = [
+            swap(vec![for_a.clone()]),
+            swap(vec![for_a.clone(), for_a.clone()]),
+            swap(vec![for_a.clone(), (b, resealed(9, 12))]),
+            swap(with((c, resealed(3, 13)))),
+            swap(with((CredentialId::fresh(), resealed(3, 13)))),
+            swap(with(for_b.clone())),
+            VaultSwap { expected: "v0".to_owned(), ..swap(both()) },
+            VaultSwap { audit_root: None, ..swap(both()) },
+            VaultSwap { audit_root: Some(resealed(99, 101)), ..swap(both()) },
+        ];
+        for swap in wrong {
+            assert_eq!(database.swap_vault(swap.clone(), vec![event("vault")]).await.unwrap(), VaultChange::Changed, "{swap:?}");
+        }
+        assert_eq!(values(&database), [Some(sealed(1)), Some(sealed(2)), None]);
+        assert_eq!(database.vault_record().unwrap().unwrap().record, "v1");
+        assert_eq!(database.audit_head().unwrap().unwrap().count, 1);
+        assert_eq!(database.swap_vault(swap(both()), Vec::new()).await.unwrap(), VaultChange::Swapped);
+    }
+}
