@@ -271,7 +271,7 @@ fn case_credential(scope: &str) -> Stored {
     let scope: CredentialScope = scope.parse().unwrap();
     let (kind, value) = match scope.name.as_str() {
         "HOOK" => (CredentialKind::Url, "https://hooks.example/services/T0/B0/secret"),
-        "SIGNING_KEY" => (CredentialKind::Secret, "a signing key of the tests"),
+        "SIGNING_KEY" => (CredentialKind::Secret, "a signing key of the tests, long enough for every hash: 64 bytes"),
         _ => (CredentialKind::ApiKey, "a token of the tests"),
     };
     Stored { kind, scope, hosts: Vec::new(), value: value.to_owned() }

@@ -196,7 +196,7 @@ fn nothing_moves_out_except_where_it_is_bound() {
 fn what_an_attempt_is_answered_holds_nothing_and_refusals_are_recorded_and_audited() {
     let corpus = corpus();
     assert_clean("the record", corpus.record.to_string().as_bytes(), VALUE);
-    let refusals = corpus.record["usage"]["refusals"].as_array().unwrap();
+    let refusals = corpus.record["refusals"].as_array().unwrap();
     let credential = refusals.iter().filter(|refusal| refusal["capability"] == "credentials").count();
     assert!(credential >= 10, "{refusals:?}");
     let audit = corpus.vaulted.home.read(&["audit", "list", "--event=credential-refused", "--limit=1000", "--json"]);

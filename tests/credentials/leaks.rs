@@ -18,7 +18,7 @@ console.log(t, btoa(t), btoa('x' + t), btoa('xy' + t));
 console.warn(hex, hex.toUpperCase(), encodeURIComponent(t), JSON.stringify(t), JSON.stringify(JSON.stringify(t)));
 console.error([...t].reverse().join(''));
 console.log('a long line: ' + 'x'.repeat(20000) + t + 'y'.repeat(20000));
-log.progress(1, 2, `at ${t}`);
+progress(1, 2, `at ${t}`);
 await state.set('token', t);
 await state.set(t, 'token');
 "#;

@@ -1,5 +1,5 @@
 // needs-credentials: SIGNING_KEY:sign:reveal
-// expect: {"mac":"f1946c7db144bfb0eff77dcfcce5cb6d4e98ce1290c9b05e927e72c352cfcfd1","same":true,"revealed":26,"token":[{"alg":"HS256","kid":"k1"},{"iss":"me"},true],"unfit":"UnfitError"}
+// expect: {"mac":"371da40304402e292eacf7d3f2eb8ccce2e488a02086e14627c2d535f9ef08a3","same":true,"revealed":64,"token":[{"alg":"HS256","kid":"k1"},{"iss":"me"},true],"unfit":"UnfitError"}
 const key = "SIGNING_KEY";
 const text = "what do ya want for nothing?";
 const mac = (message) => credentials.sign(key, { hmac: { hash: "sha256", message } });
