@@ -155,7 +155,8 @@ fn what_the_redactor_cannot_catch_is_what_the_documents_say() {
     let spelled: String = VALUE.chars().map(|c| c.to_string()).collect::<Vec<_>>().join(" ");
     assert_eq!(record["output"]["json"], spelled, "{record}");
     let security = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../SECURITY.md")).unwrap();
-    assert!(security.contains("one character at a time"));
+    let words: Vec<&str> = security.split_whitespace().collect();
+    assert!(words.join(" ").contains("one character at a time"));
 }
 
 #[test]
