@@ -256,6 +256,23 @@ fn lines_of_a_long_value_are_removed_as_they_are() {
 }
 
 #[test]
+fn a_long_value_is_looked_for_in_fewer_forms() {
+    for (length, found) in [(4096, true), (4097, false)] {
+        let value = vec![0xFB; length];
+        let redactor = knowing(&[&value]);
+        let escapes = "\\xFB".repeat(length);
+        assert_eq!(redactor.text(&escapes) == "[redacted:NAME]", found, "{length}");
+        let encoded = "%2B%2Fv7".repeat(length / 3);
+        assert_eq!(redactor.text(&encoded).contains("[redacted:NAME]"), found, "{length}");
+    }
+    // A line of a value that is just not long is looked for in every form.
+    let lines = [vec![b'x'; 4075].as_slice(), b"a line/of it, of them"].join(&b'\n');
+    assert_eq!(lines.len(), 4097);
+    assert_eq!(knowing(&[&lines]).text("a%20line%2Fof%20it%2C%20of%20them"), "a%20line%2Fof%20it%2C%20of%20them");
+    assert_eq!(knowing(&[&lines[1..]]).text("a%20line%2Fof%20it%2C%20of%20them"), "[redacted:NAME]");
+}
+
+#[test]
 fn a_piece_of_a_long_value_is_removed_like_the_whole() {
     let value: String = (0..400).map(|index| format!("{:x}", index * index * 31 % 9973)).collect();
     let redactor = knowing(&[value.as_bytes()]);

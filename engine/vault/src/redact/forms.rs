@@ -184,7 +184,6 @@ impl Forms<'_> {
         let styles = || json_styles(text);
         for style in styles() {
             self.write(|out| json(text, &style, out));
-            self.write_again(|once, out| json(text_of(once), &style, out));
             for outer in [SERDE, SLASHED] {
                 self.write_again(|once, out| json(text_of(once), &outer, out));
             }
@@ -382,5 +381,47 @@ fn put(out: &mut Vec<u8>, char: char) {
     match u8::try_from(char) {
         Ok(byte) if byte.is_ascii() => out.push(byte),
         _ => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gathered(value: &[u8]) -> Gathered {
+        let mut gathered = Gathered::new(1 << 20);
+        gather(value, 0, &mut gathered);
+        gathered
+    }
+
+    /// As it is and reversed, every byte after a `%`, in hexadecimal and with
+    /// each of two escapes, all in two cases; and base64 at three places.
+    const FEW: usize = 2 + 2 + 6 + 3;
+
+    #[test]
+    fn an_ordinary_token_has_few_forms() {
+        // Long enough for its base64 to fill a line exactly, and to go beyond one.
+        let value = b"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz";
+        assert_eq!(gathered(&value[..48]).forms(), FEW);
+        assert_eq!(gathered(value).forms(), FEW + 2 + 4, "two lines, and the last with four line ends");
+    }
+
+    #[test]
+    fn equal_pieces_are_looked_for_once() {
+        let gathered = gathered(&[b'x'; 1000]);
+        assert!(gathered.forms() > 50);
+        let patterns = gathered.into_patterns();
+        // Lines of base64 that begin at another place of a group are further forms.
+        assert!(patterns.forms() < 25, "{}", patterns.forms());
+    }
+
+    #[test]
+    fn scratch_memory_never_grows() {
+        // What grows most in each encoding: quotes, control characters, and signs of two and four bytes.
+        for sign in ["\"", "\u{1}", "/", "+", "\u{FF}", "\u{1F980}", "'"] {
+            let value = sign.repeat(200);
+            let longest = PIECE_BYTES * LARGEST_GROWTH;
+            assert!(gathered(value.as_bytes()).longest() <= longest, "{sign}");
+        }
     }
 }

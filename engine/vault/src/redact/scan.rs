@@ -28,8 +28,8 @@ const GRAM_BYTES: usize = 4;
 /// The largest window. A larger one moves further, and is filled at more cost.
 const MAX_WINDOW_BYTES: usize = 16;
 
-/// Bytes of the first block of forms; each is twice the one before, up to the
-/// last figure.
+/// Bytes of the first block of forms, which is more than any form has; each is
+/// twice the one before, up to the last figure.
 const BLOCK_BYTES: (usize, usize) = (4 << 10, 1 << 20);
 
 /// Forms on their way to become [`Patterns`].
@@ -49,7 +49,7 @@ pub(super) struct Gathered {
 struct Blocks(Vec<Zeroizing<Vec<u8>>>);
 
 /// Where a form lies, and whose it is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Zeroize)]
 struct Form {
     block: usize,
     start: usize,
@@ -72,7 +72,7 @@ impl Blocks {
         let last = self.0.last().map_or(BLOCK_BYTES.0 / 2, |block| block.capacity());
         let full = self.0.last().is_none_or(|block| block.capacity() - block.len() < bytes.len());
         if full {
-            let size = (last * 2).min(BLOCK_BYTES.1).max(bytes.len());
+            let size = (last * 2).min(BLOCK_BYTES.1);
             self.0.push(Zeroizing::new(Vec::with_capacity(size)));
         }
         let index = self.0.len() - 1;
@@ -114,6 +114,16 @@ impl Gathered {
         self.over
     }
 
+    #[cfg(test)]
+    pub(super) fn forms(&self) -> usize {
+        self.forms.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn longest(&self) -> usize {
+        self.forms.iter().map(Form::len).max().unwrap_or_default()
+    }
+
     fn has(&self, form: &[u8]) -> bool {
         let same = |known: &Form| known.len() == form.len() && self.blocks.of(known) == form;
         self.forms.iter().skip(self.fresh).any(same)
@@ -137,6 +147,7 @@ impl Gathered {
 }
 
 /// A form and its first bytes.
+#[derive(Zeroize)]
 struct Keyed {
     key: u64,
     form: Form,
@@ -177,6 +188,11 @@ impl Patterns {
         self.keyed.is_empty()
     }
 
+    #[cfg(test)]
+    pub(super) fn forms(&self) -> usize {
+        self.keyed.len()
+    }
+
     /// Where the first form in a whole text begins.
     pub(super) fn first(&self, text: &[u8]) -> Option<usize> {
         match self.next(text, 0, true) {
@@ -206,17 +222,16 @@ impl Patterns {
 
     fn here(&self, text: &[u8], start: usize, last: bool) -> Here {
         let rest = text.get(start..).unwrap_or_default();
-        let mut longest = 0;
         let mut here = Here::Nothing;
+        // In their order a form comes after those it begins with: the last that stands here is the longest.
         for keyed in key(rest).map(|key| self.with_key(key)).into_iter().flatten() {
             let form = self.blocks.of(&keyed.form);
             if form.len() > rest.len() {
                 if !last && form.starts_with(rest) {
                     return Here::Beginning;
                 }
-            } else if form.len() > longest && rest.starts_with(form) {
-                longest = form.len();
-                here = Here::Form { end: start + longest, name: keyed.form.name };
+            } else if rest.starts_with(form) {
+                here = Here::Form { end: start + form.len(), name: keyed.form.name };
             }
         }
         here
@@ -250,11 +265,10 @@ impl Patterns {
 }
 
 impl Drop for Patterns {
-    /// The forms' block wipes itself. Keys are beginnings of forms.
+    /// Blocks wipe themselves. Keys are beginnings of forms, and some stand
+    /// behind the vector's end, where duplicates were.
     fn drop(&mut self) {
-        for keyed in &mut self.keyed {
-            keyed.key.zeroize();
-        }
+        self.keyed.zeroize();
     }
 }
 
