@@ -403,7 +403,7 @@ mod tests {
         // Long enough for its base64 to fill a line exactly, and to go beyond one.
         let value = b"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz";
         assert_eq!(gathered(&value[..48]).forms(), FEW);
-        assert_eq!(gathered(value).forms(), FEW + 2 + 4, "two lines, and the last with four line ends");
+        assert_eq!(gathered(value).forms(), FEW + 1 + 4, "a whole line, and a short one with four line ends");
     }
 
     #[test]
