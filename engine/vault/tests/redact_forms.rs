@@ -6,7 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use wardroom_core::credential::Redact;
-use wardroom_vault::redact::{Redactor, RedactorError};
+use wardroom_vault::redact::{MAX_FORM_BYTES, Redactor, RedactorError};
 
 /// Every sign that any encoder escapes, and nothing that is two bytes long.
 const SIGNS: &str = "aB3 <&>\"'/\\+`%~!*(),;:@=?#$^|{}[]_-.\u{8}\u{c}\n\r\t\u{1}\u{1f}\u{7f}z";
@@ -270,6 +270,29 @@ fn a_long_value_is_looked_for_in_fewer_forms() {
     assert_eq!(lines.len(), 4097);
     assert_eq!(knowing(&[&lines]).text("a%20line%2Fof%20it%2C%20of%20them"), "a%20line%2Fof%20it%2C%20of%20them");
     assert_eq!(knowing(&[&lines[1..]]).text("a%20line%2Fof%20it%2C%20of%20them"), "[redacted:NAME]");
+}
+
+#[test]
+fn a_long_value_is_escaped_as_common_encoders_do() {
+    let value = "\"é/<\u{1f}".repeat(800);
+    let markup = |char| matches!(char, '<' | '>' | '&');
+    for upper in [false, true] {
+        let plain = serde(&value).replace("\\u001f", if upper { "\\u001F" } else { "\\u001f" });
+        for once in [plain.clone(), units(&plain, |char| !char.is_ascii(), upper), units(&plain, markup, upper)] {
+            removes(value.as_bytes(), once.as_bytes());
+            removes(value.as_bytes(), once.replace('/', "\\/").as_bytes());
+            removes(value.as_bytes(), serde(&once).as_bytes());
+        }
+    }
+    let told_to = units(&serde(&value).replace("\\\"", "\\u0022"), |char| markup(char) || !char.is_ascii(), false);
+    assert_eq!(knowing(&[value.as_bytes()]).text(&told_to), told_to);
+}
+
+#[test]
+fn twenty_of_the_values_with_most_forms_fit() {
+    let signs = ['"', '<', '/', '\\', '\'', '+', 'é', '\u{1f}', '\n', 'x', '&'];
+    let value: String = (0..55_000_usize).map(|index| signs[index * index / 7 % signs.len()]).collect();
+    assert!(knowing(&[value.as_bytes()]).memory_bytes() * 20 < MAX_FORM_BYTES);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Finding any of many forms in a text.
 //!
-//! Owns the forms themselves, in one block of memory that is wiped when it is
+//! Owns the forms themselves, in blocks of memory that are wiped when they are
 //! dropped, and the two tables by which they are found. It must never copy a
 //! form to memory that is not wiped: that, and that its size does not depend on
 //! how long the forms are, is why this is not an automaton of a crate. An
@@ -14,9 +14,11 @@
 //! bytes say which forms it could be (`slots`), and those are compared.
 //!
 //! ```text
-//!     text     ... l e v e l = i n f o   u s e r = ...
-//!     window           [. . . . i n f o]            "info" ends no form's first eight bytes,
-//!                                [. . . . s e r =]  nor do its ends begin one: move by all there is
+//!     form                     s e c r e t - v
+//!     text       l o g   i n   s e c r e t - v a l u e
+//!     window    [. . . . i n   s]                        in no form: move by five, the furthest
+//!                         [. . . . c r e t]              ends two bytes before the window of a form does
+//!                             [. . . . e t - v]          ends it: compare
 //! ```
 
 use zeroize::{Zeroize, Zeroizing};
