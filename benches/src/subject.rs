@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use wardroom::Wardroom;
 use wardroom_core::capability::{Grants, Refusal, Requests, Scope};
 use wardroom_core::clock::SystemClock;
+use wardroom_core::credential::NoCredentials;
 use wardroom_core::execution::Trigger;
 use wardroom_core::failure::Outcome;
 use wardroom_core::id::{Digest, ExecutionId};

@@ -7,6 +7,7 @@ mod hello;
 mod noop;
 mod parallel;
 mod recorded;
+mod redact;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -49,6 +50,11 @@ pub(crate) const ALL: &[Bench] = &[
     Bench { name: "hello", about: "`wardroom run hello.js` against `node hello.js`, whole processes", measure: hello::measure },
     Bench { name: "parallel", about: "8 executions of one busy program at once against one at a time", measure: parallel::measure },
     Bench { name: "deadline", about: "how soon a spinning or blocked guest is gone at a 100 ms deadline", measure: deadline::measure },
+    Bench {
+        name: "redact",
+        about: "the redactor on text with nothing to remove, against a plain multi-pattern scan",
+        measure: redact::measure,
+    },
     Bench { name: "first", about: "the first script ever run in a fresh home", measure: first::measure },
 ];
 
