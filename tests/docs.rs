@@ -1,5 +1,6 @@
 //! The README's figures are the code's.
 
+use wardroom_core::credential::{MAX_CREDENTIAL_USES, MAX_FILLED_BODY_BYTES, MAX_VALUE_BYTES};
 use wardroom_core::limit::{
     DEFAULT_DEADLINE, DEFAULT_HTTP_BODY, DEFAULT_HTTP_REQUESTS, DEFAULT_LOG_BYTES, DEFAULT_MEMORY, DEFAULT_OUTPUT_BYTES, DurationText,
     HOSTCALL_BYTES, Limits, MAX_COMPILE_CPU_SECONDS, MAX_DEADLINE, MAX_HANDLES, MAX_MEMORY, MAX_OUTPUT_BYTES, MAX_PROGRAM_BYTES,
@@ -20,6 +21,9 @@ fn rows() -> String {
         ("memory claimed by one host call", size(HOSTCALL_BYTES), String::new(), ""),
         ("state", "none".to_owned(), size(MAX_STATE_BYTES), "`--state`"),
         ("program file", size(MAX_PROGRAM_BYTES), String::new(), ""),
+        ("value of a credential", size(MAX_VALUE_BYTES as u64), String::new(), ""),
+        ("body that a credential is filled in", size(MAX_FILLED_BODY_BYTES as u64), String::new(), ""),
+        ("uses of credentials, refusals too", MAX_CREDENTIAL_USES.to_string(), String::new(), ""),
         ("compiling, processor time", format!("{MAX_COMPILE_CPU_SECONDS} s"), String::new(), ""),
     ];
     let table: String = rows.iter().map(|(name, default, most, flag)| format!("| {name} | {default} | {most} | {flag} |\n")).collect();

@@ -42,6 +42,8 @@ fn main() {
     building("1 of 64 KiB", &secrets(1, 64 << 10));
     building("20 of 64 KiB", &secrets(20, 64 << 10));
     building("20 of 64 KiB of text in lines", &(0..20).map(|seed| lines(seed, 64 << 10)).collect::<Vec<_>>());
+    building("20 of 64 KiB of JSON", &(1..21).map(|part| json(part << 16).split_off((part - 1) << 16)).collect::<Vec<_>>());
+    building("20 of 64 KiB of signs", &(0..20).map(|seed| signs(seed, 64 << 10)).collect::<Vec<_>>());
     building("20 of 64 KiB of any bytes", &(0..20).map(|seed| binary(seed, 64 << 10)).collect::<Vec<_>>());
 }
 
@@ -90,7 +92,10 @@ fn building(what: &str, secrets: &[Vec<u8>]) {
 }
 
 fn redactor(secrets: &[Vec<u8>]) -> Redactor {
-    Redactor::new(secrets.iter().map(|secret| ("NAME", secret.as_slice()))).unwrap_or_else(|_| Redactor::idle())
+    Redactor::new(secrets.iter().map(|secret| ("NAME", secret.as_slice()))).unwrap_or_else(|error| {
+        println!("refused: {error}");
+        Redactor::idle()
+    })
 }
 
 /// MiB per second, over about a tenth of a second.
@@ -163,6 +168,16 @@ fn secret(seed: u64, bytes: usize) -> Vec<u8> {
 
 fn lines(seed: u64, bytes: usize) -> Vec<u8> {
     secret(seed, bytes).chunks(64).collect::<Vec<_>>().join(&b'\n').into_iter().take(bytes).collect()
+}
+
+/// What encoders escape, each in a way of its own: the most forms there can be.
+fn signs(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut dice = Dice(seed);
+    let mut out = String::new();
+    while out.len() + 2 <= bytes {
+        out.extend(dice.of(&['"', '<', '/', '\\', '\'', '+', 'é', '\u{1f}', '\n', 'x', '&']));
+    }
+    out.into_bytes()
 }
 
 fn binary(seed: u64, bytes: usize) -> Vec<u8> {

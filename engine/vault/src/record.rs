@@ -12,9 +12,12 @@
 //!                          recover: what was pending is to be removed
 //! ```
 
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use wardroom_core::blame::Blame;
 use wardroom_core::clock::Timestamp;
 use wardroom_core::text::{for_terminal_line, truncated};
@@ -101,6 +104,35 @@ impl VaultRecord {
         serde_json::to_string(self).unwrap_or_default()
     }
 
+    /// As [`parse`](Self::parse), of a record whose key file is named without a
+    /// folder where it lies in the data folder: that may be moved as a whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_in(home: &Path, text: &str) -> Result<Self, RecordError> {
+        let within = |path: &str| {
+            let name = Path::new(path).file_name().filter(|name| name.as_encoded_bytes() == path.as_bytes())?;
+            home.join(name).to_str().map(str::to_owned)
+        };
+        let mut raw: Value = serde_json::from_str(text).map_err(|error| RecordError::Json(shown(&error.to_string())))?;
+        each_path(&mut raw, &within);
+        Self::parse(&raw.to_string())
+    }
+
+    /// As [`to_text`](Self::to_text), with a key file in the data folder named
+    /// without it.
+    #[must_use]
+    pub fn to_text_in(&self, home: &Path) -> String {
+        let short = |path: &str| {
+            let path = Path::new(path);
+            (path.parent() == Some(home)).then(|| path.file_name()?.to_str().map(str::to_owned)).flatten()
+        };
+        let mut raw = serde_json::to_value(self).unwrap_or_default();
+        each_path(&mut raw, &short);
+        raw.to_string()
+    }
+
     /// Where its master key is.
     #[must_use]
     pub const fn source(&self) -> &Source {
@@ -161,6 +193,21 @@ impl VaultRecord {
             return wrong("both pending and retired");
         }
         Ok(self)
+    }
+}
+
+/// Changes every text that is called `path`.
+fn each_path(value: &mut Value, change: &impl Fn(&str) -> Option<String>) {
+    let Value::Object(fields) = value else { return };
+    for (name, value) in fields {
+        match value {
+            Value::String(path) if name == "path" => {
+                if let Some(changed) = change(path) {
+                    *path = changed;
+                }
+            }
+            inner => each_path(inner, change),
+        }
     }
 }
 

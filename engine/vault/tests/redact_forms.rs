@@ -6,7 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use wardroom_core::credential::Redact;
-use wardroom_vault::redact::{Redactor, RedactorError};
+use wardroom_vault::redact::{MAX_FORM_BYTES, Redactor, RedactorError};
 
 /// Every sign that any encoder escapes, and nothing that is two bytes long.
 const SIGNS: &str = "aB3 <&>\"'/\\+`%~!*(),;:@=?#$^|{}[]_-.\u{8}\u{c}\n\r\t\u{1}\u{1f}\u{7f}z";
@@ -253,6 +253,46 @@ fn lines_of_a_long_value_are_removed_as_they_are() {
     let redactor = knowing(&[lines.join("\n").as_bytes()]);
     assert_eq!(redactor.text("> line 0107 of a long value <"), "> [redacted:NAME] <");
     assert_eq!(redactor.text(&lines.join("\n")), "[redacted:NAME]");
+}
+
+#[test]
+fn a_long_value_is_looked_for_in_fewer_forms() {
+    for (length, found) in [(4096, true), (4097, false)] {
+        let value = vec![0xFB; length];
+        let redactor = knowing(&[&value]);
+        let escapes = "\\xFB".repeat(length);
+        assert_eq!(redactor.text(&escapes) == "[redacted:NAME]", found, "{length}");
+        let encoded = "%2B%2Fv7".repeat(length / 3);
+        assert_eq!(redactor.text(&encoded).contains("[redacted:NAME]"), found, "{length}");
+    }
+    // A line of a value that is just not long is looked for in every form.
+    let lines = [vec![b'x'; 4075].as_slice(), b"a line/of it, of them"].join(&b'\n');
+    assert_eq!(lines.len(), 4097);
+    assert_eq!(knowing(&[&lines]).text("a%20line%2Fof%20it%2C%20of%20them"), "a%20line%2Fof%20it%2C%20of%20them");
+    assert_eq!(knowing(&[&lines[1..]]).text("a%20line%2Fof%20it%2C%20of%20them"), "[redacted:NAME]");
+}
+
+#[test]
+fn a_long_value_is_escaped_as_common_encoders_do() {
+    let value = "\"é/<\u{1f}".repeat(800);
+    let markup = |char| matches!(char, '<' | '>' | '&');
+    for upper in [false, true] {
+        let plain = serde(&value).replace("\\u001f", if upper { "\\u001F" } else { "\\u001f" });
+        for once in [plain.clone(), units(&plain, |char| !char.is_ascii(), upper), units(&plain, markup, upper)] {
+            removes(value.as_bytes(), once.as_bytes());
+            removes(value.as_bytes(), once.replace('/', "\\/").as_bytes());
+            removes(value.as_bytes(), serde(&once).as_bytes());
+        }
+    }
+    let told_to = units(&serde(&value).replace("\\\"", "\\u0022"), |char| markup(char) || !char.is_ascii(), false);
+    assert_eq!(knowing(&[value.as_bytes()]).text(&told_to), told_to);
+}
+
+#[test]
+fn twenty_of_the_values_with_most_forms_fit() {
+    let signs = ['"', '<', '/', '\\', '\'', '+', 'é', '\u{1f}', '\n', 'x', '&'];
+    let value: String = (0..55_000_usize).map(|index| signs[index * index / 7 % signs.len()]).collect();
+    assert!(knowing(&[value.as_bytes()]).memory_bytes() * 20 < MAX_FORM_BYTES);
 }
 
 #[test]

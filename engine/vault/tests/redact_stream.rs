@@ -86,6 +86,10 @@ fn spans_that_only_touch_stay_two() {
 #[test]
 fn of_two_names_for_one_value_the_first_is_written() {
     gives(&[("Z", b"abcdefgh"), ("A", b"abcdefgh")], "abcdefgh", "[redacted:Z]", 1);
+    let names: Vec<String> = (0..100).map(|index| format!("N{index}")).collect();
+    let redactor = Redactor::new(names.iter().map(|name| (name.as_str(), b"the same for all".as_slice()))).unwrap();
+    assert_eq!(redactor.text("the same for all"), "[redacted:N0]");
+    assert_eq!(redactor.text("lla rof emas eht"), "[redacted:N0]");
 }
 
 #[test]

@@ -591,3 +591,25 @@ mod key_files {
         }
     }
 }
+
+#[test]
+fn a_data_folder_moves_with_its_key_file_and_a_file_elsewhere_stays_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+    std::fs::create_dir(&old).unwrap();
+    let (record, _) = SealedVault::create(Source::KeyFile { path: old.join("vault.key") }, &NoPassphrases, NOW).unwrap();
+    let text = record.to_text_in(&old);
+    assert!(!text.contains("old"), "{text}");
+    assert_eq!(VaultRecord::parse_in(&old, &text).unwrap(), record);
+    std::fs::rename(&old, &new).unwrap();
+    let moved = VaultRecord::parse_in(&new, &text).unwrap();
+    assert_eq!(moved.source(), &Source::KeyFile { path: new.join("vault.key") });
+    unlock(&moved).unwrap();
+    // A path with folders in it is somebody's choice, and never ours to complete.
+    let elsewhere = record.to_text_in(&new);
+    assert_eq!(VaultRecord::parse_in(&new, &elsewhere).unwrap(), record);
+    for path in ["../vault.key", "a/vault.key", "", ".", ".."] {
+        let text = text.replace("\"vault.key\"", &json!(path).to_string());
+        assert!(VaultRecord::parse_in(&new, &text).is_err(), "{path}");
+    }
+}

@@ -13,7 +13,7 @@ use super::scan::Gathered;
 pub const PIECE_BYTES: usize = 128;
 /// Bytes from which on a value is looked for in fewer forms: not in those that
 /// take most memory and that no program makes by itself of so much text.
-const LONG_BYTES: usize = 4 << 10;
+pub const LONG_BYTES: usize = 4 << 10;
 /// Bytes that neighbouring pieces share, so that their forms overlap in every
 /// encoding and the whole value is one span.
 const OVERLAP_BYTES: usize = 16;
@@ -181,10 +181,16 @@ impl Forms<'_> {
     /// Once, and once more: results of programs are put in JSON by the program,
     /// and that again by the engine.
     fn json(&mut self, text: &str) {
-        let styles = || json_styles(text);
+        if self.long {
+            for style in json_styles(text, COMMON_JSON_SETS) {
+                self.write(|out| json(text, &style, out));
+                self.write_again(|once, out| json(text_of(once), &SERDE, out));
+            }
+            return;
+        }
+        let styles = || json_styles(text, JSON_SETS.len());
         for style in styles() {
             self.write(|out| json(text, &style, out));
-            self.write_again(|once, out| json(text_of(once), &style, out));
             for outer in [SERDE, SLASHED] {
                 self.write_again(|once, out| json(text_of(once), &outer, out));
             }
@@ -295,6 +301,8 @@ struct Json {
 
 const SERDE: Json = Json { slash: false, escaped: |_| false, digits: LOWER };
 const SLASHED: Json = Json { slash: true, ..SERDE };
+/// How many of them come first that are used without being told to.
+const COMMON_JSON_SETS: usize = 3;
 /// One for each family of encoders.
 const JSON_SETS: [fn(char) -> bool; 5] = [
     |_| false,
@@ -308,11 +316,12 @@ const JSON_SETS: [fn(char) -> bool; 5] = [
     every_sign,
 ];
 
-/// The styles that make something of their own of this text.
-fn json_styles(text: &str) -> impl Iterator<Item = Json> {
+/// The styles that make something of their own of this text, of so many
+/// families.
+fn json_styles(text: &str, sets: usize) -> impl Iterator<Item = Json> {
     let slashes: &[bool] = if text.contains('/') { &[false, true] } else { &[false] };
     let control = text.contains(|char| char < ' ');
-    let sets = JSON_SETS.iter().enumerate().map(|(index, set)| (index, *set, text.contains(*set)));
+    let sets = JSON_SETS.iter().take(sets).enumerate().map(|(index, set)| (index, *set, text.contains(*set)));
     sets.filter(|(index, _, acts)| *index == 0 || *acts).flat_map(move |(_, escaped, acts)| {
         let cases = if acts || control { &CASES } else { CASES.get(..1).unwrap_or_default() };
         slashes.iter().flat_map(move |slash| cases.iter().map(move |digits| Json { slash: *slash, escaped, digits }))
@@ -382,5 +391,47 @@ fn put(out: &mut Vec<u8>, char: char) {
     match u8::try_from(char) {
         Ok(byte) if byte.is_ascii() => out.push(byte),
         _ => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gathered(value: &[u8]) -> Gathered {
+        let mut gathered = Gathered::new(1 << 20);
+        gather(value, 0, &mut gathered);
+        gathered
+    }
+
+    /// As it is and reversed, every byte after a `%`, in hexadecimal and with
+    /// each of two escapes, all in two cases; and base64 at three places.
+    const FEW: usize = 2 + 2 + 6 + 3;
+
+    #[test]
+    fn an_ordinary_token_has_few_forms() {
+        // Long enough for its base64 to fill a line exactly, and to go beyond one.
+        let value = b"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz";
+        assert_eq!(gathered(&value[..48]).forms(), FEW);
+        assert_eq!(gathered(value).forms(), FEW + 1 + 4, "a whole line, and a short one with four line ends");
+    }
+
+    #[test]
+    fn equal_pieces_are_looked_for_once() {
+        let gathered = gathered(&[b'x'; 1000]);
+        assert!(gathered.forms() > 50);
+        let patterns = gathered.into_patterns();
+        // Lines of base64 that begin at another place of a group are further forms.
+        assert!(patterns.forms() < 25, "{}", patterns.forms());
+    }
+
+    #[test]
+    fn scratch_memory_never_grows() {
+        // What grows most in each encoding: quotes, control characters, and signs of two and four bytes.
+        for sign in ["\"", "\u{1}", "/", "+", "\u{FF}", "\u{1F980}", "'"] {
+            let value = sign.repeat(200);
+            let longest = PIECE_BYTES * LARGEST_GROWTH;
+            assert!(gathered(value.as_bytes()).longest() <= longest, "{sign}");
+        }
     }
 }

@@ -13,7 +13,9 @@
 //! data, in hexadecimal, escaped for JSON once and twice, and escaped for HTML.
 //! A value longer than [`PIECE_BYTES`] is looked for in overlapping pieces of
 //! that many bytes, so a long part of it is removed like the whole. Of a value
-//! in several lines, every line is removed by itself.
+//! in several lines, every line is removed by itself. A value of more than
+//! [`LONG_BYTES`] is looked for in fewer forms: its lines as they are only, and
+//! nothing escaped as only encoders do that were told to.
 //!
 //! # What is not
 //!
@@ -44,13 +46,14 @@ use thiserror::Error;
 use wardroom_core::blame::Blame;
 use wardroom_core::credential::{MAX_VALUE_BYTES, MIN_REDACTED_BYTES, Redact, RedactStream};
 
-pub use forms::PIECE_BYTES;
+pub use forms::{LONG_BYTES, PIECE_BYTES};
 use scan::{Gathered, Patterns};
 use sieve::{Sieve, Stream};
 
 /// Bytes that the forms of all values may take together. Threat: memory, which
-/// is taken anew by each execution. Twenty values of the largest size stay
-/// below a half of this.
+/// is taken anew by each execution. Twenty values of the largest size need a
+/// third of this; of nothing but signs that each encoder escapes in a way of
+/// its own, three quarters.
 pub const MAX_FORM_BYTES: usize = 256 << 20;
 
 /// Why a redactor cannot be made.

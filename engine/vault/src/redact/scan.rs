@@ -1,6 +1,6 @@
 //! Finding any of many forms in a text.
 //!
-//! Owns the forms themselves, in one block of memory that is wiped when it is
+//! Owns the forms themselves, in blocks of memory that are wiped when they are
 //! dropped, and the two tables by which they are found. It must never copy a
 //! form to memory that is not wiped: that, and that its size does not depend on
 //! how long the forms are, is why this is not an automaton of a crate. An
@@ -14,9 +14,11 @@
 //! bytes say which forms it could be (`slots`), and those are compared.
 //!
 //! ```text
-//!     text     ... l e v e l = i n f o   u s e r = ...
-//!     window           [. . . . i n f o]            "info" ends no form's first eight bytes,
-//!                                [. . . . s e r =]  nor do its ends begin one: move by all there is
+//!     form                     s e c r e t - v
+//!     text       l o g   i n   s e c r e t - v a l u e
+//!     window    [. . . . i n   s]                        in no form: move by five, the furthest
+//!                         [. . . . c r e t]              ends two bytes before the window of a form does
+//!                             [. . . . e t - v]          ends it: compare
 //! ```
 
 use zeroize::{Zeroize, Zeroizing};
@@ -28,8 +30,8 @@ const GRAM_BYTES: usize = 4;
 /// The largest window. A larger one moves further, and is filled at more cost.
 const MAX_WINDOW_BYTES: usize = 16;
 
-/// Bytes of the first block of forms; each is twice the one before, up to the
-/// last figure.
+/// Bytes of the first block of forms, which is more than any form has; each is
+/// twice the one before, up to the last figure.
 const BLOCK_BYTES: (usize, usize) = (4 << 10, 1 << 20);
 
 /// Forms on their way to become [`Patterns`].
@@ -49,7 +51,7 @@ pub(super) struct Gathered {
 struct Blocks(Vec<Zeroizing<Vec<u8>>>);
 
 /// Where a form lies, and whose it is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Zeroize)]
 struct Form {
     block: usize,
     start: usize,
@@ -72,7 +74,7 @@ impl Blocks {
         let last = self.0.last().map_or(BLOCK_BYTES.0 / 2, |block| block.capacity());
         let full = self.0.last().is_none_or(|block| block.capacity() - block.len() < bytes.len());
         if full {
-            let size = (last * 2).min(BLOCK_BYTES.1).max(bytes.len());
+            let size = (last * 2).min(BLOCK_BYTES.1);
             self.0.push(Zeroizing::new(Vec::with_capacity(size)));
         }
         let index = self.0.len() - 1;
@@ -114,6 +116,16 @@ impl Gathered {
         self.over
     }
 
+    #[cfg(test)]
+    pub(super) fn forms(&self) -> usize {
+        self.forms.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn longest(&self) -> usize {
+        self.forms.iter().map(Form::len).max().unwrap_or_default()
+    }
+
     fn has(&self, form: &[u8]) -> bool {
         let same = |known: &Form| known.len() == form.len() && self.blocks.of(known) == form;
         self.forms.iter().skip(self.fresh).any(same)
@@ -137,6 +149,7 @@ impl Gathered {
 }
 
 /// A form and its first bytes.
+#[derive(Zeroize)]
 struct Keyed {
     key: u64,
     form: Form,
@@ -177,6 +190,11 @@ impl Patterns {
         self.keyed.is_empty()
     }
 
+    #[cfg(test)]
+    pub(super) fn forms(&self) -> usize {
+        self.keyed.len()
+    }
+
     /// Where the first form in a whole text begins.
     pub(super) fn first(&self, text: &[u8]) -> Option<usize> {
         match self.next(text, 0, true) {
@@ -206,17 +224,16 @@ impl Patterns {
 
     fn here(&self, text: &[u8], start: usize, last: bool) -> Here {
         let rest = text.get(start..).unwrap_or_default();
-        let mut longest = 0;
         let mut here = Here::Nothing;
+        // In their order a form comes after those it begins with: the last that stands here is the longest.
         for keyed in key(rest).map(|key| self.with_key(key)).into_iter().flatten() {
             let form = self.blocks.of(&keyed.form);
             if form.len() > rest.len() {
                 if !last && form.starts_with(rest) {
                     return Here::Beginning;
                 }
-            } else if form.len() > longest && rest.starts_with(form) {
-                longest = form.len();
-                here = Here::Form { end: start + longest, name: keyed.form.name };
+            } else if rest.starts_with(form) {
+                here = Here::Form { end: start + form.len(), name: keyed.form.name };
             }
         }
         here
@@ -250,11 +267,10 @@ impl Patterns {
 }
 
 impl Drop for Patterns {
-    /// The forms' block wipes itself. Keys are beginnings of forms.
+    /// Blocks wipe themselves. Keys are beginnings of forms, and some stand
+    /// behind the vector's end, where duplicates were.
     fn drop(&mut self) {
-        for keyed in &mut self.keyed {
-            keyed.key.zeroize();
-        }
+        self.keyed.zeroize();
     }
 }
 

@@ -70,6 +70,7 @@ async fn look_at(wardroom: &crate::Wardroom) -> Result<Vec<Finding>, CommandErro
     } else {
         finding("settings", Verdict::Good, "none: all defaults")
     });
+    findings.push(vault_finding(wardroom));
     findings.push(match wardroom.config().network.proxy.as_deref() {
         Some(proxy) => finding("network", Verdict::Note, format!("requests go through {proxy}")),
         None => finding("network", Verdict::Good, "requests go straight to the granted hosts"),
@@ -95,6 +96,18 @@ async fn look_at(wardroom: &crate::Wardroom) -> Result<Vec<Finding>, CommandErro
     let running = wardroom.list(&Filter { status: Some(Status::Running), limit: 500, ..Filter::default() }).await?;
     findings.push(finding("executions", Verdict::Good, format!("{} running", running.len())));
     Ok(findings)
+}
+
+/// Where the key is kept; opens nothing.
+fn vault_finding(wardroom: &crate::Wardroom) -> Finding {
+    match wardroom.vault_status() {
+        Ok(None) => finding("vault", Verdict::Good, "none yet: `wardroom init` makes one"),
+        Ok(Some(status)) if status.unfinished => {
+            finding("vault", Verdict::Note, format!("key kept in {}; a rotation is unfinished, and ends with the next use", status.place))
+        }
+        Ok(Some(status)) => finding("vault", Verdict::Good, format!("key kept in {}; {} values", status.place, status.values)),
+        Err(error) => finding("vault", Verdict::Bad, error.to_string()),
+    }
 }
 
 fn show_findings(findings: &[Finding]) -> Result<(), CommandError> {

@@ -131,7 +131,7 @@ struct RotationLock {
 impl Wardroom {
     fn vault_row(&self) -> Result<(String, VaultRecord), VaultUseError> {
         let text = self.db.vault_record()?.ok_or(VaultUseError::None)?.record;
-        let record = VaultRecord::parse(&text)?;
+        let record = VaultRecord::parse_in(self.home.path(), &text)?;
         Ok((text, record))
     }
 
@@ -184,7 +184,7 @@ impl Wardroom {
             Some(root) => Some(kept(open.seal_bytes(AUDIT_ROOT, root.expose_bytes())?)),
             None => None,
         };
-        let new = NewVault { record: record.to_text(), audit_root, created_at: now };
+        let new = NewVault { record: record.to_text_in(self.home.path()), audit_root, created_at: now };
         match self.db.create_vault(new, vec![audit::of_vault(now, event::VAULT_CREATED, &record)]).await? {
             VaultCreation::Created => self.made_status(),
             VaultCreation::Exists => {
@@ -240,7 +240,7 @@ impl Wardroom {
         let _lock = self.lock_rotation()?;
         self.recover_vault().await?;
         let (before, old) = self.open_vault().await?;
-        let record = VaultRecord::parse(&before)?;
+        let record = VaultRecord::parse_in(self.home.path(), &before)?;
         let to = to.unwrap_or_else(|| record.source().clone());
         let (rotation, pending) = Rotation::begin(&record, to)?;
         self.swap_record(&before, &pending).await?;
@@ -273,8 +273,8 @@ impl Wardroom {
             (value.row.id, Resealed { old, new: kept(new) })
         });
         let swap = VaultSwap {
-            expected: pending.to_text(),
-            record: rotated.record.to_text(),
+            expected: pending.to_text_in(self.home.path()),
+            record: rotated.record.to_text_in(self.home.path()),
             values: renewed.collect(),
             audit_root: root.zip(rotated.small.into_iter().next()).map(|(old, new)| Resealed { old, new: kept(new) }),
             at: now,
@@ -302,7 +302,7 @@ impl Wardroom {
         let root = self.db.vault_record()?.and_then(|vault| vault.audit_root);
         let swap = VaultSwap {
             expected: before.to_owned(),
-            record: record.to_text(),
+            record: record.to_text_in(self.home.path()),
             values: values.collect(),
             audit_root: root.map(same),
             at: self.clock.now(),
