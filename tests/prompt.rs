@@ -1,11 +1,8 @@
 //! Asking for missing grants, on a real terminal (util-linux's `script` makes
 //! one), and silence where there is none.
 
-use std::io::{Read, Write};
-use std::process::{Command, Stdio};
-
-use crate::support::home::{BINARY, Home};
-use crate::support::parts::needs;
+use crate::support::home::Home;
+use crate::support::terminal;
 
 const WANTS: &str = "// /// wardroom\n// read = [\".\"]\n// ///\nreturn (await fs.readFile(\"data.txt\", \"utf8\")).trim();\n";
 
@@ -16,30 +13,8 @@ fn home() -> Home {
     home
 }
 
-/// Runs the script on a terminal; types the answer once the question stands.
 fn on_a_terminal(home: &Home, answer: Option<&str>) -> Option<String> {
-    let there = Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success());
-    if !needs("script", there, "apt-get install bsdutils") {
-        return None;
-    }
-    let mut command = Command::new("script");
-    home.prepare(&mut command);
-    command.args(["-qefc", &format!("{BINARY} run wants.js"), "/dev/null"]).env("SHELL", "/bin/sh");
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let mut seen = Vec::new();
-    let mut typed = answer.is_none();
-    let mut piece = [0; 1024];
-    while let Ok(read @ 1..) = stdout.read(&mut piece) {
-        seen.extend_from_slice(&piece[..read]);
-        if !typed && String::from_utf8_lossy(&seen).contains("[N]o:") {
-            stdin.write_all(answer.unwrap_or_default().as_bytes()).unwrap();
-            typed = true;
-        }
-    }
-    drop(stdin);
-    child.wait().unwrap();
-    Some(String::from_utf8_lossy(&seen).into_owned())
+    terminal::on_a_terminal(home, "run wants.js", answer)
 }
 
 #[test]

@@ -1,8 +1,14 @@
 //! Credentials, from outside: stored by the command line, used by real programs
 //! against real servers, looked for in everything that is left behind.
 
+mod audits;
+mod commands;
 mod exfiltration;
+mod grants;
+mod keychain;
 mod leaks;
+mod signatures;
+mod vaults;
 
 use std::path::Path;
 
@@ -10,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-use crate::support::home::{Ended, Home};
+use crate::support::home::{Ended, Home, Running};
 use crate::support::mirror::{hex, percent};
 use crate::support::server::Server;
 
@@ -33,11 +39,17 @@ impl Vaulted {
 
     /// A vault with nothing in it.
     pub(crate) fn empty() -> Self {
+        let vaulted = Self::unmade();
+        ok(&vaulted.home.run(&["init", "--vault=file"]));
+        vaulted
+    }
+
+    /// No vault yet, and a server that is trusted.
+    pub(crate) fn unmade() -> Self {
         let (home, server) = (Home::new(), Server::start_tls());
         let pem = home.file("server.pem", server.pem());
         let config = format!("[network]\nextra_roots = [{:?}]\n", pem.display().to_string());
         std::fs::write(home.path().join("config.toml"), config).unwrap();
-        ok(&home.run(&["init", "--vault=file"]));
         Self { home, server }
     }
 
@@ -72,6 +84,34 @@ impl Vaulted {
         let ended = self.home.run(&args);
         (ended.json(), ended)
     }
+
+    /// The value as the server sees it when a script carries it there.
+    #[track_caller]
+    pub(crate) fn bearer(&self, name: &str) -> String {
+        self.bearer_with(&[], name)
+    }
+
+    /// The same, with more in the environment.
+    #[track_caller]
+    pub(crate) fn bearer_with(&self, env: &[(&str, &str)], name: &str) -> String {
+        ok(&self.carry(env, name));
+        let requests = self.server.requests();
+        let field = &requests.last().expect("a request arrived").headers["authorization"];
+        field.strip_prefix("Bearer ").unwrap().to_owned()
+    }
+
+    /// Runs a script that carries a credential to the server.
+    pub(crate) fn carry(&self, env: &[(&str, &str)], name: &str) -> Ended {
+        let source =
+            "return (await fetch('BASE/x', { headers: { Authorization: `Bearer ${credentials.placeholder(\"NAME\")}` } })).status;";
+        self.home.file("carry.js", source.replace("BASE", &self.base()).replace("NAME", name));
+        with_env(&self.home, env, &["run", "--json", "carry.js", &self.allow(), &format!("--credential={name}")], "")
+    }
+}
+
+/// Runs the binary with more in its environment.
+pub(crate) fn with_env(home: &Home, env: &[(&str, &str)], args: &[&str], stdin: impl AsRef<[u8]>) -> Ended {
+    Running::start(home.command(args).envs(env.iter().copied()), stdin.as_ref()).wait()
 }
 
 #[track_caller]

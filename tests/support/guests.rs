@@ -23,6 +23,11 @@ pub(crate) fn task() -> PathBuf {
     guest("wasm32-wasip2", "task")
 }
 
+/// The task that uses credentials as the SDK has them.
+pub(crate) fn credentials() -> PathBuf {
+    guest("wasm32-wasip2", "credentials")
+}
+
 /// The core module for WASI preview 1.
 pub(crate) fn preview1() -> PathBuf {
     guest("wasm32-wasip1", "preview1")

@@ -3,12 +3,15 @@
 //! on loopback.
 
 pub(crate) mod credentials;
+pub(crate) mod database;
 pub(crate) mod guests;
 pub(crate) mod home;
+pub(crate) mod keyring;
 pub(crate) mod library;
 pub(crate) mod mirror;
 pub(crate) mod parts;
 pub(crate) mod server;
+pub(crate) mod terminal;
 
 use std::time::Duration;
 

@@ -77,8 +77,8 @@ fn looks_like_a_value(text: &str) -> Option<&'static str> {
     if lower.contains("://") || lower.starts_with("www.") || lower.contains("hooks.") {
         return Some("an address");
     }
-    let aws = |id: &&str| text.len() == 20 && text.starts_with(*id) && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-    if AWS_KEY_IDS.iter().any(|id| aws(&id)) {
+    let aws = |id: &str| text.len() == 20 && text.starts_with(id) && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    if AWS_KEY_IDS.iter().any(|id| aws(id)) {
         return Some("an AWS access key id");
     }
     is_random(text).then_some("a long random text")
@@ -105,7 +105,7 @@ impl FromStr for CredentialName {
             Ok(Self(text.to_owned()))
         } else {
             // Whatever it is, at most a word of it is repeated.
-            Err(CredentialNameError::Form(crate::text::for_terminal_line(crate::text::truncated(text, 20)).into()))
+            Err(CredentialNameError::Form(crate::text::for_terminal_line(crate::text::truncated(text, 20))))
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn ask(program: &str, missing: &[Scope]) -> Result<Answer, CommandErr
 }
 
 /// `the credential API_TOKEN toward api.example.org (also to read its value)`.
-fn credential_words(scope: &CredentialScope) -> String {
+pub(super) fn credential_words(scope: &CredentialScope) -> String {
     let place = scope.host.as_ref().map_or_else(|| "toward its own hosts".to_owned(), |host| format!("toward {host}"));
     let words = scope.uses.iter().map(|word| match word {
         CredentialUse::Query => "in queries",

@@ -8,7 +8,7 @@ use wardroom_core::credential::{CredentialKind, CredentialName};
 use wardroom_db::Note;
 
 use super::error::{CommandError, show_hint};
-use super::secret;
+use super::secret::{self, value_in_arguments};
 use super::show::{self, GOOD, WARN};
 use crate::credential::{Addition, CredentialView, Terms, Warning};
 use crate::wardroom::Wardroom;
@@ -35,6 +35,9 @@ pub(super) enum CredentialCommand {
         /// Store no value yet; `wardroom credential set` gives it one
         #[arg(long)]
         no_value: bool,
+        /// A value in the wrong place, taken so that it is refused unrepeated
+        #[arg(hide = true)]
+        misplaced: Vec<String>,
     },
     /// List credentials, without their values
     List {
@@ -66,11 +69,17 @@ pub(super) enum CredentialCommand {
         /// A note about it; an empty one takes it away
         #[arg(long, value_name = "TEXT")]
         note: Option<String>,
+        /// A value in the wrong place, taken so that it is refused unrepeated
+        #[arg(hide = true)]
+        misplaced: Vec<String>,
     },
     /// Replace the value of a credential that has one
     Rotate {
         /// Its name
         name: Name,
+        /// A value in the wrong place, taken so that it is refused unrepeated
+        #[arg(hide = true)]
+        misplaced: Vec<String>,
     },
     /// Take its value away, and keep the rest
     Clear {
@@ -95,7 +104,17 @@ pub(super) enum CredentialCommand {
 }
 
 fn name(text: &str) -> Result<CredentialName, CommandError> {
+    // `NAME=VALUE`, as variables are set.
+    if text.contains('=') {
+        return Err(value_in_arguments());
+    }
     text.parse().map_err(|error: wardroom_core::credential::CredentialNameError| CommandError::usage(error.to_string()))
+}
+
+/// The name, where no value stands behind it.
+fn lone_name(text: &str, misplaced: &[String]) -> Result<CredentialName, CommandError> {
+    let name = name(text)?;
+    if misplaced.is_empty() { Ok(name) } else { Err(value_in_arguments()) }
 }
 
 fn kind(text: &str) -> Result<CredentialKind, CommandError> {
@@ -109,8 +128,8 @@ impl CredentialCommand {
 
     pub(super) async fn execute(self, wardroom: &Wardroom) -> Result<ExitCode, CommandError> {
         match self {
-            Self::Add { name: text, kind: word, hosts, note, no_value } => {
-                let (name, kind) = (name(&text)?, kind(&word)?);
+            Self::Add { name: text, kind: word, hosts, note, no_value, misplaced } => {
+                let (name, kind) = (lone_name(&text, &misplaced)?, kind(&word)?);
                 // What would be refused anyway is refused before anybody types.
                 wardroom.can_add(&name)?;
                 let value = if no_value { None } else { Some(secret::value(name.as_str())?) };
@@ -119,8 +138,8 @@ impl CredentialCommand {
             }
             Self::List { json } => list(&wardroom.credentials()?, json),
             Self::Show { name: text, json } => show_one(&wardroom.credential(&name(&text)?)?, json),
-            Self::Set { name: text, kind: word, hosts, no_host, note } => {
-                let name = name(&text)?;
+            Self::Set { name: text, kind: word, hosts, no_host, note, misplaced } => {
+                let name = lone_name(&text, &misplaced)?;
                 let note = match note.as_deref() {
                     None => None,
                     Some("") => Some(None),
@@ -130,8 +149,8 @@ impl CredentialCommand {
                 let terms = Terms { kind: word.as_deref().map(kind).transpose()?, hosts, note };
                 set(wardroom, &name, &terms).await
             }
-            Self::Rotate { name: text } => {
-                let name = name(&text)?;
+            Self::Rotate { name: text, misplaced } => {
+                let name = lone_name(&text, &misplaced)?;
                 if !wardroom.credential(&name)?.has_value {
                     return Err(crate::credential::CredentialUseError::NoValue(name).into());
                 }

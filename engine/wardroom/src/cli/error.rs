@@ -220,6 +220,9 @@ impl CommandError {
                 self.hint(format!("Run it in a terminal, or name a file that holds the passphrase: `{PASSPHRASE_FILE}=FILE`."))
             }
             VaultError::Damaged { name } => self.damaged(name),
+            VaultError::KeyVersion { name, .. } => self.hint(format!(
+                "Try again: another process may have given the vault its key just now. If that does not help, the row is damaged: `wardroom credential set {name}` gives it its value again."
+            )),
             VaultError::Keychain(KeychainError::Locked) => self.hint("Unlock the keychain (log in, or open its own program), then try again."),
             VaultError::Keychain(_) => self.hint(
                 "Try again once the keychain answers (`wardroom doctor` asks it), or, while it does, put the key elsewhere: `wardroom vault change-source passphrase`.",

@@ -7,6 +7,7 @@ use wardroom_core::execution::Status;
 use wardroom_core::limit::SizeText;
 use wardroom_db::{ExecutionRecord, ExecutionSummary, Filter};
 
+use super::ask;
 use super::error::CommandError;
 use super::live::log_line;
 use super::show::{self, DIM, status_style};
@@ -163,6 +164,12 @@ async fn logs(wardroom: &Wardroom, id: &str, follow: bool, json: bool) -> Result
     written
 }
 
+/// The credentials among what a run held, in a person's words.
+fn credentials(access: &serde_json::Value) -> Vec<String> {
+    let scopes = access.get("credentials").and_then(serde_json::Value::as_array).into_iter().flatten();
+    scopes.filter_map(|scope| scope.as_str()?.parse().ok()).map(|scope| ask::credential_words(&scope)).collect()
+}
+
 fn show_record(record: &ExecutionRecord) -> Result<(), CommandError> {
     let summary = &record.summary;
     let style = status_style(summary.status);
@@ -178,6 +185,8 @@ fn show_record(record: &ExecutionRecord) -> Result<(), CommandError> {
         ("access", record.access.to_string()),
         ("used", format!("{} µs of processor, {} of memory", usage.cpu_us, SizeText(usage.peak_memory))),
     ];
+    let credentials = credentials(&record.access);
+    let credentials = (!credentials.is_empty()).then(|| ("credentials", credentials.join("\n")));
     let fuel = usage.fuel.map(|fuel| ("fuel", fuel.to_string()));
     let hosts = (!usage.hosts.is_empty()).then(|| ("hosts", usage.hosts.join("\n")));
     let refused: Vec<String> = usage.refusals.iter().map(ToString::to_string).collect();
@@ -193,7 +202,7 @@ fn show_record(record: &ExecutionRecord) -> Result<(), CommandError> {
             Some(("cut", [log.then_some("log"), output.then_some("output")].into_iter().flatten().collect::<Vec<_>>().join(", ")))
         }
     };
-    pairs.extend([fuel, hosts, refused, failure, stack, cut].into_iter().flatten());
+    pairs.extend([credentials, fuel, hosts, refused, failure, stack, cut].into_iter().flatten());
     show::pairs(pairs)?;
     match &record.output {
         Some(output) => {

@@ -25,6 +25,7 @@ use wardroom_db::ExecutionRecord;
 use super::ask;
 use super::error::{CommandError, exit_code, folder_error, show_hint};
 use super::live::Terminal;
+use super::secret::value_in_arguments;
 use super::show::{self, BOLD, DIM, ERROR, QUOTE};
 use crate::execution::resolve::RunRequest;
 use crate::execution::{ExecuteError, Live};
@@ -60,7 +61,7 @@ pub(super) struct RunArguments {
     state: Option<SizeText>,
     /// Assign a credential: `NAME[@HOST[:PORT]][:query][:path][:body][:sign][:reveal]`; may be repeated
     #[arg(long = "credential", value_name = "SCOPE", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
-    credentials: Vec<CredentialScope>,
+    credentials: Vec<String>,
     /// End the run after this time (default 5m, at most 30m)
     #[arg(long, value_name = "DURATION", help_heading = "Limits")]
     timeout: Option<DurationText>,
@@ -131,7 +132,9 @@ impl RunArguments {
             }
             scopes.push(Scope::State(bytes));
         }
-        scopes.extend(self.credentials.iter().cloned().map(Scope::Credential));
+        for text in &self.credentials {
+            scopes.push(Scope::Credential(credential(text)?));
+        }
         Ok(Grants(scopes))
     }
 
@@ -444,6 +447,14 @@ async fn signal() {
         signal = tokio::signal::ctrl_c() => if signal.is_err() { std::future::pending::<()>().await },
         () = terminate => {}
     }
+}
+
+/// Parsed here: clap repeats what it refuses, and that may be a value.
+fn credential(text: &str) -> Result<CredentialScope, CommandError> {
+    if text.contains('=') {
+        return Err(value_in_arguments());
+    }
+    text.parse().map_err(|error| CommandError::usage(format!("--credential: {error}")))
 }
 
 fn params(input: &str) -> Result<Map<String, Value>, CommandError> {

@@ -29,6 +29,12 @@ pub(super) fn value(name: &str) -> Result<Secret, CommandError> {
     read(&mut std::io::stdin().lock()).map_err(failed)
 }
 
+/// A value was given as an argument. Nothing of it is repeated.
+pub(super) fn value_in_arguments() -> CommandError {
+    CommandError::usage("a value is never an argument: every program of this machine can read those")
+        .hint("Leave it away: it is asked for, or read from standard input. What was typed here is in the shell's history: replace it.")
+}
+
 /// One more byte than is taken, so that what is too long is seen to be; in a
 /// buffer of its final size, because a growing one leaves copies behind.
 fn read(from: &mut impl Read) -> std::io::Result<Secret> {

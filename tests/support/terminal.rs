@@ -1,0 +1,39 @@
+//! A real terminal for the binary: util-linux's `script` makes one.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+use super::home::{BINARY, Home};
+use super::parts::needs;
+
+/// What ends every question for a grant.
+const QUESTION: &str = "[N]o:";
+
+/// Runs the binary on a terminal, and types the answer at every question.
+/// Answers what stood on the screen; nothing where no terminal can be made.
+/// The words are joined for a shell as they are.
+pub(crate) fn on_a_terminal(home: &Home, words: &str, answer: Option<&str>) -> Option<String> {
+    let there = Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !needs("script", there, "apt-get install bsdutils") {
+        return None;
+    }
+    let mut command = Command::new("script");
+    home.prepare(&mut command);
+    command.args(["-qefc", &format!("{BINARY} {words}"), "/dev/null"]).env("SHELL", "/bin/sh");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut seen = Vec::new();
+    let mut answered = 0;
+    let mut piece = [0; 1024];
+    while let Ok(read @ 1..) = stdout.read(&mut piece) {
+        seen.extend_from_slice(&piece[..read]);
+        let asked = String::from_utf8_lossy(&seen).matches(QUESTION).count();
+        if let Some(answer) = answer.filter(|_| asked > answered) {
+            stdin.write_all(answer.as_bytes()).unwrap();
+            answered = asked;
+        }
+    }
+    drop(stdin);
+    child.wait().unwrap();
+    Some(String::from_utf8_lossy(&seen).into_owned())
+}
