@@ -111,10 +111,13 @@ fn stack(error: &wasmtime::Error, facts: &Facts<'_>) -> Option<String> {
 
 /// Without values, and then as long as is kept.
 fn cut(mut failure: Failure, redact: &dyn Redact) -> Failure {
-    let short = |text: &str| truncated(&redact.text(text), MESSAGE_BYTES).to_owned();
-    failure.message = short(&failure.message);
-    failure.stack = failure.stack.as_deref().map(short);
+    failure.message = short(&failure.message, redact);
+    failure.stack = failure.stack.map(|stack| short(&stack, redact));
     failure
+}
+
+fn short(text: &str, redact: &dyn Redact) -> String {
+    truncated(&redact.text(text), MESSAGE_BYTES).to_owned()
 }
 
 /// A result without values. What a command wrote was looked through when it was
