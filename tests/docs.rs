@@ -23,7 +23,7 @@ fn rows() -> String {
         ("program file", size(MAX_PROGRAM_BYTES), String::new(), ""),
         ("value of a credential", size(MAX_VALUE_BYTES as u64), String::new(), ""),
         ("body that a credential is filled in", size(MAX_FILLED_BODY_BYTES as u64), String::new(), ""),
-        ("uses of credentials, refusals too", MAX_CREDENTIAL_USES.to_string(), String::new(), ""),
+        ("uses of credentials", MAX_CREDENTIAL_USES.to_string(), String::new(), ""),
         ("compiling, processor time", format!("{MAX_COMPILE_CPU_SECONDS} s"), String::new(), ""),
     ];
     let table: String = rows.iter().map(|(name, default, most, flag)| format!("| {name} | {default} | {most} | {flag} |\n")).collect();

@@ -63,6 +63,10 @@ impl Credentials for Lent {
         self.ring.wants_body(target)
     }
 
+    fn is_for(&self, target: &HttpTarget) -> bool {
+        self.ring.is_for(target)
+    }
+
     fn check(&self, draft: &Draft) -> Result<bool, CredentialError> {
         self.ring.check(draft).map(|carried| !carried.is_empty())
     }

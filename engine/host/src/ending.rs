@@ -1,7 +1,5 @@
 //! From whatever ended a guest to one clause with a blame.
 
-use std::borrow::Cow;
-
 use wardroom_core::credential::Redact;
 use wardroom_core::credential::redact::redact_json;
 use wardroom_core::failure::{Failure, FailureKind, Output};
@@ -131,12 +129,9 @@ pub(crate) fn without_values(output: Output, redact: &dyn Redact) -> Output {
 
 /// State without values. A run reads back what it wrote; what outlives it is
 /// clean.
-pub(crate) fn clean_changes(changes: Vec<(String, Option<String>)>, redact: &dyn Redact) -> Vec<(String, Option<String>)> {
-    let clean = |text: String| match redact.text(&text) {
-        Cow::Owned(clean) => clean,
-        Cow::Borrowed(_) => text,
-    };
-    changes.into_iter().map(|(key, value)| (clean(key), value.map(clean))).collect()
+pub(crate) fn clean_changes(changes: &[(String, Option<String>)], redact: &dyn Redact) -> Vec<(String, Option<String>)> {
+    let clean = |text: &str| redact.text(text).into_owned();
+    changes.iter().map(|(key, value)| (clean(key), value.as_deref().map(clean))).collect()
 }
 
 /// A result within its cap. JSON cannot be cut and stay JSON, so a result that

@@ -204,7 +204,9 @@ fn is_served(import: &str) -> bool {
 fn served_hint(import: &str) -> Option<String> {
     let name = import.split_once('@').map_or(import, |(name, _)| name);
     let package = name.split_once('/').map_or(name, |(package, _)| package);
-    let (served, version) = SERVED.iter().find(|(served, _)| served.split_once('/').is_some_and(|(known, _)| known == package))?;
+    let same = SERVED.iter().find(|(served, _)| *served == name);
+    let sibling = || SERVED.iter().find(|(served, _)| served.split_once('/').is_some_and(|(known, _)| known == package));
+    let (served, version) = same.or_else(sibling)?;
     Some(format!("`{}` is served in version {version}", served.trim_end_matches('/')))
 }
 

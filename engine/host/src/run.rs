@@ -16,6 +16,7 @@ use std::task::{Context, Poll};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use wardroom_core::capability::credentials::CredentialUse;
 use wardroom_core::clock::Clock;
 use wardroom_core::failure::{Failure, FailureKind, Outcome, Output, Usage};
 use wardroom_core::limit::{DurationText, HOSTCALL_BYTES, MAX_HANDLES, MAX_RANDOM_BYTES};
@@ -371,11 +372,26 @@ impl Run<'_> {
         let run = store.into_data();
         self.usage.peak_memory = run.ledger.peak();
         let changes = run.state.map(StateView::into_changes).unwrap_or_default();
-        self.changes = ending::clean_changes(changes, self.notes.redactor());
+        let ended = ended.and_then(|output| self.keep_state(changes).map(|()| output));
         let script = self.plan.resolved().entry == Entry::Script;
         ended.map_err(|error| {
             ending::explain(&error, &ending::Facts { memory_refused: run.ledger.refused(), limits, script, redact: self.notes.redactor() })
         })
+    }
+
+    /// State without values. A program that was never shown one must not learn
+    /// from its next run which of its guesses was removed: it keeps nothing.
+    fn keep_state(&mut self, changes: Vec<(String, Option<String>)>) -> Result<(), wasmtime::Error> {
+        let clean = ending::clean_changes(&changes, self.notes.redactor());
+        let shown = self.plan.access().credentials.iter().any(|scope| scope.uses.contains(&CredentialUse::Reveal));
+        let quota = usize::try_from(self.plan.access().state.unwrap_or(0)).unwrap_or(usize::MAX);
+        let size: usize = clean.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, String::len)).sum();
+        if clean != changes && (!shown || size > quota) {
+            let message = "the state would hold the value of a credential, and was not kept";
+            return Err(wasmtime::Error::new(call::Ended(Failure::new(FailureKind::Denied, message))));
+        }
+        self.changes = clean;
+        Ok(())
     }
 
     fn outcome(mut self, ending: Result<Output, Failure>) -> Outcome {

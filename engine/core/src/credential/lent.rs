@@ -79,6 +79,11 @@ pub trait Credentials: Send + Sync {
     /// credential may be filled in it.
     fn wants_body(&self, target: &HttpTarget) -> bool;
 
+    /// Whether a value may go there, so that what comes back may hold it. What
+    /// others answer is not looked through: a program could otherwise ask any
+    /// server to echo its guesses, and see which of them is removed.
+    fn is_for(&self, target: &HttpTarget) -> bool;
+
     /// Whether the request carries placeholders, all of them where they may be
     /// filled. A refusal is audited, and nothing of the request may be sent.
     ///
@@ -141,6 +146,10 @@ impl Credentials for NoCredentials {
     }
 
     fn wants_body(&self, _: &HttpTarget) -> bool {
+        false
+    }
+
+    fn is_for(&self, _: &HttpTarget) -> bool {
         false
     }
 

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use wardroom_core::capability::net::{HttpTarget, Lookup, Scheme};
-use wardroom_core::credential::Draft;
+use wardroom_core::credential::{Draft, Redact};
 use wardroom_core::witness::Witness;
 
 use super::body::{Lifeline, RequestBody, ResponseBody, Source};
@@ -60,6 +60,7 @@ impl Wire {
         call.witness.effect().await?;
         let connection = self.connect(&granted, call.witness, deadline).await?;
 
+        let looked_through = call.credentials.is_for(granted.target());
         let (request, body) = if carries {
             let filled = call.credentials.fill(draft).await.map_err(WireError::Credential)?;
             self.filled(filled, &granted, body)?
@@ -67,11 +68,14 @@ impl Wire {
             (self.compose(head, &granted, &draft.path_and_query)?, body)
         };
         let (body, stop) = RequestBody::new(body, limits.max_request_body);
-        let exchanged = exchange(connection, quiet(request, call).map(|()| body), call, slot).await;
+        let exchanged = exchange(connection, quiet(request, looked_through).map(|()| body), call, slot).await;
         match exchanged {
             Err(_) if stop.over() => Err(WireError::RequestBody { limit: limits.max_request_body }),
             Err(_) if stop.placeholder() => Err(WireError::Credential(call.credentials.found_in_stream(granted.target()))),
-            Ok((response, lifeline)) => finish(response, lifeline, call).await,
+            Ok((response, lifeline)) => {
+                let redact = looked_through.then(|| call.credentials.redactor());
+                finish(response, lifeline, call, redact).await
+            }
             Err(error) => Err(error),
         }
     }
@@ -238,25 +242,28 @@ fn draft<B>(head: &HeaderMap, body: &Source<B>, target: &HttpTarget) -> Draft {
     }
 }
 
-/// A run that knows values asks for bodies in the clear: what is compressed has
-/// to be unpacked to be looked through.
-fn quiet(mut request: Request<()>, call: Call<'_>) -> Request<()> {
-    if !call.credentials.redactor().is_idle() {
+/// What will be looked through is asked for in the clear: what is compressed has
+/// to be unpacked first.
+fn quiet(mut request: Request<()>, looked_through: bool) -> Request<()> {
+    if looked_through {
         request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     request
 }
 
-async fn finish(response: Response<Incoming>, lifeline: Lifeline, call: Call<'_>) -> Result<Response<AnswerBody>, WireError> {
+async fn finish(response: Response<Incoming>, lifeline: Lifeline, call: Call<'_>, redact: Option<&dyn Redact>) -> Result<Response<AnswerBody>, WireError> {
     let (mut parts, body) = response.into_parts();
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         // Upgrade was never sent: what follows would be no HTTP.
         return Err(WireError::Protocol { source: None });
+    }
+    if !headers::is_plainly_framed(&parts.headers) {
+        return Err(WireError::Encoding);
     }
     parts.headers = headers::incoming(parts.headers);
     // What the client attached (a reason phrase, an upgrade) is not for guests.
     parts.extensions = http::Extensions::new();
     let limit = call.budget.limits().max_response_body;
     let body = ResponseBody::new(body, limit, call.timeouts.between_bytes, lifeline)?;
-    scrub::response(parts, body, limit, call.credentials.redactor()).await
+    scrub::response(parts, body, limit, redact).await
 }

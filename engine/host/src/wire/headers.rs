@@ -58,6 +58,14 @@ pub(super) fn incoming(server: HeaderMap) -> HeaderMap {
 }
 
 /// Also drops what `Connection` names, as every intermediary must.
+/// Whether a response is framed by its length or in chunks, and not packed on
+/// the way besides (RFC 9112, 6.1): what nobody unpacks nobody looks through.
+pub(super) fn is_plainly_framed(server: &HeaderMap) -> bool {
+    let codings = server.get_all(header::TRANSFER_ENCODING).iter();
+    let mut codings = codings.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"chunked"))
+}
+
 fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
     let listed: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -126,6 +134,16 @@ mod tests {
         assert!(matches!(outgoing(twice, &target(), None), Err(WireError::ContentLength)));
         let hidden = map(&[("content-length", "5"), ("connection", "content-length")]);
         assert!(outgoing(hidden, &target(), None).unwrap().contains_key("content-length"));
+    }
+
+    #[test]
+    fn a_response_is_framed_in_one_way() {
+        for plain in [&[][..], &[("transfer-encoding", "chunked")], &[("transfer-encoding", "Chunked")]] {
+            assert!(is_plainly_framed(&map(plain)));
+        }
+        for packed in ["gzip, chunked", "gzip", "chunked, deflate", "identity"] {
+            assert!(!is_plainly_framed(&map(&[("transfer-encoding", packed)])), "{packed}");
+        }
     }
 
     #[test]

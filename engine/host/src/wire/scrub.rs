@@ -70,11 +70,11 @@ pub(super) async fn response(
     mut parts: response::Parts,
     body: ResponseBody,
     limit: u64,
-    redact: &dyn Redact,
+    redact: Option<&dyn Redact>,
 ) -> Result<Response<AnswerBody>, WireError> {
-    if redact.is_idle() {
+    let Some(redact) = redact.filter(|redact| !redact.is_idle()) else {
         return Ok(Response::from_parts(parts, AnswerBody(Answer::Plain(body))));
-    }
+    };
     let encoding = Encoding::of(&parts.headers)?;
     scrub_fields(&mut parts.headers, redact);
     if body.is_end_stream() {

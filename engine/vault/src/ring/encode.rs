@@ -34,6 +34,27 @@ impl Encoding {
         }
     }
 
+    /// Whether what stands before a placeholder would take the beginning of the
+    /// value into an escape of its own: a server that hands back what it decoded
+    /// would hand back the value in a form that nobody looks for.
+    pub(super) fn swallows(self, before: &[u8]) -> bool {
+        match self {
+            Self::Path | Self::Query | Self::Form => {
+                let head = before.len() - hex_run(before).min(1);
+                before.ends_with(b"%") || before.get(..head).is_some_and(|head| head.ends_with(b"%"))
+            }
+            Self::Json => {
+                let open = |head: &[u8]| head.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
+                let unicode = (0..=hex_run(before).min(3)).any(|digits| {
+                    let head = before.get(..before.len() - digits).unwrap_or_default();
+                    head.strip_suffix(b"u").is_some_and(open)
+                });
+                open(before) || unicode
+            }
+            Self::Header | Self::Raw => false,
+        }
+    }
+
     /// Whether whoever reads the place takes `%77` for `w`.
     pub(super) const fn is_percent(self) -> bool {
         matches!(self, Self::Path | Self::Query | Self::Form)
@@ -110,8 +131,16 @@ fn form_encoded(value: &[u8]) -> Zeroizing<Vec<u8>> {
     out
 }
 
+fn hex_run(text: &[u8]) -> usize {
+    text.iter().rev().take_while(|byte| byte.is_ascii_hexdigit()).count()
+}
+
+/// Bytes of a piece of an address from which on it is as secret as the whole.
+/// Shorter ones are words such as `services` and `hooks`.
+const SECRET_PIECE: usize = 12;
+
 /// What else of a value is as secret as the whole: of an address what follows
-/// its host, of a form every text in it.
+/// its host, and its long pieces; of a form every text in it.
 pub(super) fn parts(kind: CredentialKind, value: &[u8]) -> Vec<Vec<u8>> {
     match (kind, std::str::from_utf8(value)) {
         (CredentialKind::Url, Ok(text)) => address_parts(text),
@@ -126,8 +155,14 @@ fn address_parts(text: &str) -> Vec<Vec<u8>> {
     let sent = url::Url::parse(text).ok();
     let line = sent.as_ref().map(|url| url[url::Position::BeforePath..url::Position::AfterQuery].to_owned());
     let query = sent.as_ref().and_then(|url| url.query().map(str::to_owned));
+    let bare = stored.as_ref().and_then(|path| path.strip_prefix('/')).map(str::to_owned);
     let mut parts: Vec<Vec<u8>> =
-        [stored, line, query].into_iter().flatten().filter(|part| part.len() > 1).map(String::into_bytes).collect();
+        [stored, line, query, bare].into_iter().flatten().filter(|part| part.len() > 1).map(String::into_bytes).collect();
+    if let Some(url) = &sent {
+        let pieces = url.path_segments().into_iter().flatten().map(str::to_owned);
+        let fields = url.query_pairs().map(|(_, value)| value.into_owned());
+        parts.extend(pieces.chain(fields).filter(|piece| piece.len() >= SECRET_PIECE).map(String::into_bytes));
+    }
     parts.dedup();
     parts
 }

@@ -246,6 +246,9 @@ impl<'a> Judge<'a> {
         if encoding.is_percent() {
             self.nothing_encoded(text, &found)?;
         }
+        if found.iter().any(|found| encoding.swallows(text.get(..found.start).unwrap_or_default())) {
+            return Err(policy::foreign(self.toward));
+        }
         if found.is_empty() {
             return Ok(None);
         }

@@ -240,6 +240,12 @@ impl Ring {
         self.held().any(|held| held.kind != CredentialKind::Url && held.allows(Place::Body.needs(), target))
     }
 
+    /// Whether any value may go there.
+    #[must_use]
+    pub fn is_for(&self, target: &HttpTarget) -> bool {
+        self.held().any(|held| held.allows(None, target))
+    }
+
     /// Checks every placeholder of a request, before anything of it is sent.
     ///
     /// # Errors

@@ -40,13 +40,10 @@ impl Held {
         self.hosts.iter().any(|host| host.admits(target))
     }
 
-    /// A credential without hosts goes where the operator's scope says, and
-    /// nowhere where that says nothing either.
+    /// A scope narrows the credential's own hosts; one that has none goes
+    /// nowhere, whatever a scope says: its host may be the program's own wish.
     fn reaches(&self, scope: &CredentialScope, target: &HttpTarget) -> bool {
-        match &scope.host {
-            None => self.is_bound_to(target),
-            Some(host) => host.admits(target) && (self.hosts.is_empty() || self.is_bound_to(target)),
-        }
+        self.is_bound_to(target) && scope.host.as_ref().is_none_or(|host| host.admits(target))
     }
 
     /// Whether one scope allows both the host and the use: two that allow one

@@ -94,6 +94,9 @@ pub struct Verified {
     pub unproven_because: Option<String>,
     /// What the keychain remembers of the log's end.
     pub mirror: Mirror,
+    /// What is missing around the log, a sentence each: it was begun with the
+    /// vault, and its first key lies there.
+    pub doubts: Vec<String>,
 }
 
 /// How the log's end stands to what the keychain remembers of it.
@@ -125,7 +128,7 @@ impl Verified {
     /// Whether anything speaks against the log.
     #[must_use]
     pub fn is_intact(&self) -> bool {
-        self.report.is_intact() && !matches!(self.mirror, Mirror::Contradicts { .. })
+        self.report.is_intact() && self.doubts.is_empty() && !matches!(self.mirror, Mirror::Contradicts { .. })
     }
 }
 
@@ -153,7 +156,23 @@ impl Wardroom {
         };
         let report = self.db.verify_audit(&roots)?;
         let mirror = self.compare_mirror().await?;
-        Ok(Verified { report, unproven_because, mirror })
+        let doubts = self.doubts(&report, roots.is_empty() && unproven_because.is_none())?;
+        Ok(Verified { report, unproven_because, mirror, doubts })
+    }
+
+    /// What only the whole folder shows: a log without its first key was begun
+    /// by somebody else, and so was one that is not there.
+    fn doubts(&self, report: &AuditReport, without_key: bool) -> Result<Vec<String>, VaultUseError> {
+        let has_vault = self.db.vault_record()?.is_some();
+        let has_credentials = !self.db.credentials()?.is_empty();
+        let unproven = report.chains.iter().filter(|chain| chain.proven < chain.last - chain.first + 1).count();
+        let all = [
+            (has_vault && without_key, "the vault has lost the log's first key: who wrote these rows is not known"),
+            (has_vault && report.rows == 0, "the log is empty, although it begins with the vault"),
+            (!has_vault && (report.rows > 0 || has_credentials), "the vault is gone, and with it the log's first key"),
+            (!without_key && has_vault && unproven > 0 && report.proven > 0, "the log has a chain whose first key the vault does not hold"),
+        ];
+        Ok(all.into_iter().filter(|(holds, _)| *holds).map(|(_, words)| words.to_owned()).collect())
     }
 
     /// Begins a new chain where the old one cannot go on, which stays visible

@@ -124,6 +124,9 @@ fn verify(verified: &Verified, json: bool) -> Result<ExitCode, CommandError> {
         show::print(&format!("{ERROR}The log was changed{ERROR:#}, or its key was.\n"))?;
     }
     show_findings(&verified.report)?;
+    for doubt in &verified.doubts {
+        show::print(&format!("{ERROR}{doubt}{ERROR:#}\n"))?;
+    }
     show::print(&format!("Proven by the key of its time: {proven} of {rows} rows.\n"))?;
     if let Some(why) = &verified.unproven_because {
         show::line(&format!(

@@ -6,8 +6,8 @@
 //!  fill, sign, reveal ─▶ audited, durable ─▶ done
 //! ```
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
@@ -34,9 +34,17 @@ pub(crate) struct LentCredentials {
     db: Arc<Database>,
     clock: Arc<dyn Clock>,
     run: Run,
-    /// Uses and refusals so far: each is a row for ever.
+    /// Uses so far: each is a row for ever.
     uses: AtomicU64,
+    /// Refusals so far, by what they were of. A flood of one kind must neither
+    /// fill a disk nor keep another kind from being written down.
+    refusals: Mutex<HashMap<String, u32>>,
 }
+
+/// How often a refusal of one kind is written down.
+const SAME_REFUSALS: u32 = 10;
+/// Kinds of refusal that are written down.
+const REFUSAL_KINDS: usize = 1000;
 
 impl Wardroom {
     /// The credentials that a plan holds, their values opened. Without any, the
@@ -60,7 +68,7 @@ impl Wardroom {
         let redactor = Redactor::new(ring.values()).map_err(|error| prepare(&error))?;
         let resolved = plan.resolved();
         let run = Run { execution: resolved.id, attempt: resolved.attempt };
-        Ok(Arc::new(LentCredentials { ring, redactor, db: self.db.clone(), clock: self.clock.clone(), run, uses: AtomicU64::new(0) }))
+        Ok(Arc::new(LentCredentials { ring, redactor, db: self.db.clone(), clock: self.clock.clone(), run, uses: AtomicU64::new(0), refusals: Mutex::default() }))
     }
 }
 
@@ -92,20 +100,38 @@ impl LentCredentials {
             CredentialError::NotAssigned(_) => json!({ "reason": "it is not assigned" }),
             _ => return error,
         };
-        if self.spend().is_ok() {
+        let detail = wardroom_core::credential::redact::redact_json(&self.redactor, detail);
+        if self.is_news(&detail) {
             let subject = match &error {
                 CredentialError::Refused(refusal) => self.subject(&refusal.wanted),
                 _ => "credential".to_owned(),
             };
-            let detail = wardroom_core::credential::redact::redact_json(&self.redactor, detail);
             drop(self.db.append_audit(vec![self.event(event::CREDENTIAL_REFUSED, &subject, detail)]));
         }
         error
     }
 
+    fn is_news(&self, detail: &Value) -> bool {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = detail.to_string();
+        let room = refusals.len() < REFUSAL_KINDS;
+        match refusals.get_mut(&kind) {
+            Some(count) => {
+                *count = count.saturating_add(1);
+                *count <= SAME_REFUSALS
+            }
+            None if room => {
+                refusals.insert(kind, 1);
+                true
+            }
+            None => false,
+        }
+    }
+
     /// The credential that a refusal is about, by the name it begins with.
     fn subject(&self, wanted: &str) -> String {
-        let named = self.ring.assigned().into_iter().find(|assigned| wanted.contains(assigned.name.as_str()));
+        let first = wanted.split(' ').next().unwrap_or_default();
+        let named = self.ring.assigned().into_iter().find(|assigned| assigned.name.as_str() == first);
         named.map_or_else(|| "placeholder".to_owned(), |assigned| assigned.name.to_string())
     }
 
@@ -155,6 +181,10 @@ impl Credentials for LentCredentials {
 
     fn wants_body(&self, target: &HttpTarget) -> bool {
         self.ring.wants_body(target)
+    }
+
+    fn is_for(&self, target: &HttpTarget) -> bool {
+        self.ring.is_for(target)
     }
 
     fn check(&self, draft: &Draft) -> Result<bool, CredentialError> {

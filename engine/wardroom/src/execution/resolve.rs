@@ -262,6 +262,13 @@ impl Wardroom {
     /// [`DbError`] where they cannot be stored.
     pub async fn remember(&self, resolved: &Resolved, scopes: &[Scope]) -> Result<(), DbError> {
         let now = self.clock.now();
+        // A grant would wait for whatever is stored under that name later.
+        let mut known = Vec::new();
+        for scope in scopes {
+            let missing = matches!(scope, Scope::Credential(credential) if self.db.credential(&credential.name)?.is_none());
+            known.extend((!missing).then(|| scope.clone()));
+        }
+        let scopes = &known;
         let assigned: Vec<_> = scopes.iter().filter_map(|scope| assignment(resolved, scope, now)).collect();
         // Written down first: an assignment that nobody recorded is worse than
         // one that was recorded and then not made.

@@ -199,12 +199,9 @@ impl HttpTarget {
 /// where keys are often put, and with a long path cut.
 impl fmt::Display for HttpTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 200;
-        write!(f, "{} {}://{}", self.method, self.scheme.name(), self.authority())?;
-        match self.path.get(..SHOWN) {
-            Some(start) if self.path.len() > SHOWN => write!(f, "{start}…"),
-            _ => f.write_str(&self.path),
-        }
+        // Whole: who cuts it short removes the values of credentials first, and
+        // half of one would not be known again.
+        write!(f, "{} {}://{}{}", self.method, self.scheme.name(), self.authority(), self.path)
     }
 }
 
