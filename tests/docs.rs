@@ -1,6 +1,7 @@
 //! The README's figures are the code's.
 
-use wardroom_core::credential::{MAX_CREDENTIAL_USES, MAX_FILLED_BODY_BYTES, MAX_VALUE_BYTES};
+use wardroom_core::capability::credentials::CredentialUse;
+use wardroom_core::credential::{CredentialKind, MAX_CREDENTIAL_USES, MAX_FILLED_BODY_BYTES, MAX_VALUE_BYTES};
 use wardroom_core::limit::{
     DEFAULT_DEADLINE, DEFAULT_HTTP_BODY, DEFAULT_HTTP_REQUESTS, DEFAULT_LOG_BYTES, DEFAULT_MEMORY, DEFAULT_OUTPUT_BYTES, DurationText,
     HOSTCALL_BYTES, Limits, MAX_COMPILE_CPU_SECONDS, MAX_DEADLINE, MAX_HANDLES, MAX_MEMORY, MAX_OUTPUT_BYTES, MAX_PROGRAM_BYTES,
@@ -46,4 +47,18 @@ fn a_run_that_names_no_limit_has_the_documented_ones() {
     assert_eq!((limits.deadline, limits.memory, limits.fuel), (DEFAULT_DEADLINE, DEFAULT_MEMORY, None));
     assert_eq!((limits.log_bytes, limits.output_bytes), (DEFAULT_LOG_BYTES, DEFAULT_OUTPUT_BYTES));
     assert_eq!((limits.http_requests, limits.http_body), (DEFAULT_HTTP_REQUESTS, DEFAULT_HTTP_BODY));
+}
+
+/// The words in the first column of the README's table with this head.
+fn first_column(head: &str) -> Vec<String> {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let rows = readme.lines().skip_while(|line| *line != head).skip(2).take_while(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn the_readme_names_every_use_and_every_kind_of_a_credential() {
+    assert_eq!(first_column("| Use | What it allows |"), CredentialUse::ALL.map(CredentialUse::name));
+    assert_eq!(first_column("| Kind | For |"), CredentialKind::ALL.map(CredentialKind::name));
 }

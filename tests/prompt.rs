@@ -14,7 +14,7 @@ fn home() -> Home {
 }
 
 fn on_a_terminal(home: &Home, answer: Option<&str>) -> Option<String> {
-    terminal::on_a_terminal(home, "run wants.js", answer)
+    terminal::on_a_terminal(home, "run wants.js", terminal::GRANT, answer)
 }
 
 #[test]

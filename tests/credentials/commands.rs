@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Vaulted, assert_clean, assert_clean_folder, ok, with_env};
 use crate::support::home::{Ended, Home};
+use crate::support::terminal::on_a_terminal;
 
 /// No bus is where this points.
 const NO_KEYCHAIN: (&str, &str) = ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
@@ -213,6 +214,7 @@ fn a_value_that_is_typed_as_an_argument_is_refused_and_not_repeated() {
         &["credential", "add", "B_TOKEN", "--value", CANARY],
         &["credential", "add", "B_TOKEN", &format!("--value={CANARY}")],
         &["credential", "add", &format!("B_TOKEN={CANARY}")],
+        &["credential", "set", "A_TOKEN", "--value", CANARY],
         &["credential", "set", "A_TOKEN", CANARY],
         &["credential", "rotate", "A_TOKEN", CANARY],
         &["run", "plain.js", &format!("--credential=A_TOKEN={CANARY}")],
@@ -418,4 +420,33 @@ fn what_is_removed_is_gone_and_its_name_is_free() {
     says(&home.run(&["credential", "show", "A_TOKEN"]), 1, &["no credential"]);
     ok(&home.run(&["credential", "add", "A_TOKEN", "--no-value"]));
     assert_eq!(shown(&home, "A_TOKEN")["has_value"], false);
+}
+
+#[test]
+fn a_value_that_is_typed_is_not_seen() {
+    let vaulted = Vaulted::empty();
+    let words = format!("credential add API_TOKEN --host={}", vaulted.host());
+    for _ in 0..5 {
+        let Some(seen) = on_a_terminal(&vaulted.home, &words, "(not shown): ", Some("typed~by~hand~42\n")) else { return };
+        assert!(seen.contains("Value of API_TOKEN") && seen.contains("API_TOKEN is stored."), "{seen}");
+        assert_eq!(vaulted.bearer("API_TOKEN"), "typed~by~hand~42");
+        // No person answers before the question's last letter is dry; where this
+        // did, the terminal showed it by itself.
+        if !seen.contains("typed~by~hand") {
+            return;
+        }
+        ok(&vaulted.home.run(&["credential", "rm", "API_TOKEN"]));
+    }
+    panic!("what is typed stands on the screen");
+}
+
+#[test]
+fn a_passphrase_is_typed_twice_when_it_is_new() {
+    let home = Home::new();
+    let Some(seen) = on_a_terminal(&home, "init --vault=passphrase", ": ", Some("typed pass phrase\n")) else { return };
+    assert!(seen.contains("New passphrase of the vault") && seen.contains("Once more") && seen.contains("The vault is made."), "{seen}");
+    let env =
+        |passphrase| with_env(&home, &[("WARDROOM_PASSPHRASE", passphrase)], &["credential", "add", "A_TOKEN", "--host=h.example"], CANARY);
+    says(&env("another pass phrase"), 1, &["the passphrase does not open this vault"]);
+    ok(&env("typed pass phrase"));
 }

@@ -3,7 +3,7 @@
 use super::commands::says;
 use super::{VALUE, Vaulted, assert_clean, ok};
 use crate::support::home::Ended;
-use crate::support::terminal::on_a_terminal;
+use crate::support::terminal::{GRANT, on_a_terminal};
 
 /// Asks for one credential, and carries it to its server.
 fn asking(vaulted: &Vaulted, credential: &str) -> String {
@@ -23,7 +23,7 @@ fn run(vaulted: &Vaulted) -> Ended {
 fn granted() -> Option<Vaulted> {
     let vaulted = Vaulted::new();
     vaulted.home.file("asks.js", asking(&vaulted, "API_TOKEN"));
-    let seen = on_a_terminal(&vaulted.home, &format!("run asks.js {}", vaulted.allow()), Some("a\n"))?;
+    let seen = on_a_terminal(&vaulted.home, &format!("run asks.js {}", vaulted.allow()), GRANT, Some("a\n"))?;
     assert!(seen.contains("the credential API_TOKEN toward its own hosts") && seen.contains("200"), "{seen}");
     assert_clean("the terminal", seen.as_bytes(), VALUE);
     Some(vaulted)
@@ -84,7 +84,7 @@ fn whoever_says_no_or_nothing_grants_nothing() {
     let vaulted = Vaulted::new();
     vaulted.home.file("asks.js", asking(&vaulted, "API_TOKEN"));
     for answer in ["n\n", "\n"] {
-        let Some(seen) = on_a_terminal(&vaulted.home, &format!("run asks.js {}", vaulted.allow()), Some(answer)) else { return };
+        let Some(seen) = on_a_terminal(&vaulted.home, &format!("run asks.js {}", vaulted.allow()), GRANT, Some(answer)) else { return };
         assert!(seen.contains("denied"), "{seen}");
     }
     says(&run(&vaulted), 1, &["--credential=API_TOKEN"]);

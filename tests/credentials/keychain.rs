@@ -173,9 +173,34 @@ fn a_data_folder_that_was_put_back_contradicts_the_keychain() {
     ok(&vaulted.carry(&env, "API_TOKEN"));
     fs::remove_dir_all(&home).unwrap();
     copy(&copied, &home);
+    // What happens behind it is written down, and does not hide it.
+    for _ in 0..2 {
+        let verified = verify(&vaulted, &env);
+        says(&verified, 1, &[]);
+        assert!(verified.text().contains("The keychain remembers another row"), "{verified}");
+        ok(&vaulted.carry(&env, "API_TOKEN"));
+    }
+    ok(&with_env(&vaulted.home, &env, &["audit", "restart"], ""));
     let verified = verify(&vaulted, &env);
-    says(&verified, 1, &[]);
-    assert!(verified.text().contains("The keychain remembers another row"), "{verified}");
-    // What goes on from there is another log, of the same length.
-    ok(&vaulted.carry(&env, "API_TOKEN"));
+    ok(&verified);
+    assert!(verified.text().contains("and it is there") && verified.text().contains("begins a new chain"), "{verified}");
+}
+
+#[test]
+fn a_vault_that_is_made_where_another_one_was_has_a_log_of_its_own() {
+    if !keyring::is_here() {
+        return;
+    }
+    let session = Session::new();
+    let vaulted = kept(&session);
+    let bus = session.address();
+    let env = [("DBUS_SESSION_BUS_ADDRESS", bus.as_str())];
+    for file in ["wardroom.db", "wardroom.db-wal", "wardroom.db-shm", "audit.key"] {
+        // The log's shadow files come and go.
+        drop(fs::remove_file(vaulted.home.path().join(file)));
+    }
+    ok(&with_env(&vaulted.home, &env, &["init", "--vault=keychain"], ""));
+    let verified = verify(&vaulted, &env);
+    ok(&verified);
+    assert!(verified.text().contains("and it is there"), "{verified}");
 }

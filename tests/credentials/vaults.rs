@@ -339,3 +339,18 @@ fn a_damaged_record_is_said_to_be_one() {
         vaulted.home.record(&["plain.js"]).succeeded();
     }
 }
+
+#[test]
+fn two_keys_at_once_are_refused_and_runs_go_on() {
+    let vaulted = stored();
+    ok(&vaulted.home.run(&["vault", "rotate-master-key"]));
+    let lock = std::fs::OpenOptions::new().write(true).open(vaulted.home.path().join("run/rotation.lock")).unwrap();
+    lock.lock().unwrap();
+    for args in [["vault", "rotate-master-key"].as_slice(), &["vault", "change-source", "file=other.key"]] {
+        says(&vaulted.home.run(args), 1, &["another process is giving the vault another key", "Try again"]);
+    }
+    all_open(&vaulted, &[]);
+    drop(lock);
+    ok(&vaulted.home.run(&["vault", "rotate-master-key"]));
+    all_open(&vaulted, &[]);
+}

@@ -7,12 +7,12 @@ use super::home::{BINARY, Home};
 use super::parts::needs;
 
 /// What ends every question for a grant.
-const QUESTION: &str = "[N]o:";
+pub(crate) const GRANT: &str = "[N]o:";
 
-/// Runs the binary on a terminal, and types the answer at every question.
-/// Answers what stood on the screen; nothing where no terminal can be made.
-/// The words are joined for a shell as they are.
-pub(crate) fn on_a_terminal(home: &Home, words: &str, answer: Option<&str>) -> Option<String> {
+/// Runs the binary on a terminal, and types the answer wherever the question
+/// stands. Answers what stood on the screen; nothing where no terminal can be
+/// made. The words are joined for a shell as they are.
+pub(crate) fn on_a_terminal(home: &Home, words: &str, question: &str, answer: Option<&str>) -> Option<String> {
     let there = Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success());
     if !needs("script", there, "apt-get install bsdutils") {
         return None;
@@ -27,9 +27,10 @@ pub(crate) fn on_a_terminal(home: &Home, words: &str, answer: Option<&str>) -> O
     let mut piece = [0; 1024];
     while let Ok(read @ 1..) = stdout.read(&mut piece) {
         seen.extend_from_slice(&piece[..read]);
-        let asked = String::from_utf8_lossy(&seen).matches(QUESTION).count();
+        let asked = String::from_utf8_lossy(&seen).matches(question).count();
         if let Some(answer) = answer.filter(|_| asked > answered) {
-            stdin.write_all(answer.as_bytes()).unwrap();
+            // Whoever has ended meanwhile reads it no more.
+            drop(stdin.write_all(answer.as_bytes()));
             answered = asked;
         }
     }

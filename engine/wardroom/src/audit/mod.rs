@@ -190,7 +190,10 @@ impl Wardroom {
         };
         let at = self.clock.now();
         match self.db.restart_audit(AuditRestart { at, session: None, root, sealed_root }).await? {
-            Restarted::Restarted => Ok(()),
+            Restarted::Restarted => {
+                self.mirrored.begun();
+                Ok(())
+            }
             Restarted::Changed => Err(VaultUseError::Changed),
         }
     }

@@ -183,7 +183,9 @@ fn mirror_words(mirror: &Mirror) -> String {
         Mirror::Empty => "The keychain remembers nothing of this log yet.".to_owned(),
         Mirror::Agrees { count } => format!("The keychain remembers row {count}, and it is there."),
         Mirror::Contradicts { count } => {
-            format!("{ERROR}The keychain remembers another row {count}{ERROR:#}: the log was put back or replaced.")
+            format!(
+                "{ERROR}The keychain remembers another row {count}{ERROR:#}: the log was put back or replaced. `wardroom audit restart` goes on from here, with a new chain."
+            )
         }
         Mirror::Unknown { why } => {
             format!("{WARN}The keychain does not answer{WARN:#} ({why}): whether the log was put back is not known.")

@@ -17,6 +17,30 @@ use crate::wardroom::Wardroom;
 /// would: it is parsed by hand.)
 type Name = String;
 
+/// A value in the wrong place, taken so that it is refused: clap would repeat
+/// it, or advise `--no-value` instead.
+#[derive(clap::Args)]
+pub(super) struct Misplaced {
+    #[arg(hide = true)]
+    words: Vec<String>,
+    #[arg(long = "value", hide = true, num_args = 0..=1, default_missing_value = "")]
+    option: Option<String>,
+}
+
+impl std::fmt::Debug for Misplaced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Misplaced")
+    }
+}
+
+impl Misplaced {
+    /// The name, where no value stands behind it.
+    fn after(&self, text: &str) -> Result<CredentialName, CommandError> {
+        let name = name(text)?;
+        if self.words.is_empty() && self.option.is_none() { Ok(name) } else { Err(value_in_arguments()) }
+    }
+}
+
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum CredentialCommand {
     /// Store a credential; its value comes from a hidden prompt or standard input
@@ -35,9 +59,8 @@ pub(super) enum CredentialCommand {
         /// Store no value yet; `wardroom credential set` gives it one
         #[arg(long)]
         no_value: bool,
-        /// A value in the wrong place, taken so that it is refused unrepeated
-        #[arg(hide = true)]
-        misplaced: Vec<String>,
+        #[command(flatten)]
+        misplaced: Misplaced,
     },
     /// List credentials, without their values
     List {
@@ -69,17 +92,15 @@ pub(super) enum CredentialCommand {
         /// A note about it; an empty one takes it away
         #[arg(long, value_name = "TEXT")]
         note: Option<String>,
-        /// A value in the wrong place, taken so that it is refused unrepeated
-        #[arg(hide = true)]
-        misplaced: Vec<String>,
+        #[command(flatten)]
+        misplaced: Misplaced,
     },
     /// Replace the value of a credential that has one
     Rotate {
         /// Its name
         name: Name,
-        /// A value in the wrong place, taken so that it is refused unrepeated
-        #[arg(hide = true)]
-        misplaced: Vec<String>,
+        #[command(flatten)]
+        misplaced: Misplaced,
     },
     /// Take its value away, and keep the rest
     Clear {
@@ -111,12 +132,6 @@ fn name(text: &str) -> Result<CredentialName, CommandError> {
     text.parse().map_err(|error: wardroom_core::credential::CredentialNameError| CommandError::usage(error.to_string()))
 }
 
-/// The name, where no value stands behind it.
-fn lone_name(text: &str, misplaced: &[String]) -> Result<CredentialName, CommandError> {
-    let name = name(text)?;
-    if misplaced.is_empty() { Ok(name) } else { Err(value_in_arguments()) }
-}
-
 fn kind(text: &str) -> Result<CredentialKind, CommandError> {
     text.parse().map_err(|error: wardroom_core::credential::UnknownKind| CommandError::usage(error.to_string()))
 }
@@ -129,7 +144,7 @@ impl CredentialCommand {
     pub(super) async fn execute(self, wardroom: &Wardroom) -> Result<ExitCode, CommandError> {
         match self {
             Self::Add { name: text, kind: word, hosts, note, no_value, misplaced } => {
-                let (name, kind) = (lone_name(&text, &misplaced)?, kind(&word)?);
+                let (name, kind) = (misplaced.after(&text)?, kind(&word)?);
                 // What would be refused anyway is refused before anybody types.
                 wardroom.can_add(&name)?;
                 let value = if no_value { None } else { Some(secret::value(name.as_str())?) };
@@ -139,7 +154,7 @@ impl CredentialCommand {
             Self::List { json } => list(&wardroom.credentials()?, json),
             Self::Show { name: text, json } => show_one(&wardroom.credential(&name(&text)?)?, json),
             Self::Set { name: text, kind: word, hosts, no_host, note, misplaced } => {
-                let name = lone_name(&text, &misplaced)?;
+                let name = misplaced.after(&text)?;
                 let note = match note.as_deref() {
                     None => None,
                     Some("") => Some(None),
@@ -150,7 +165,7 @@ impl CredentialCommand {
                 set(wardroom, &name, &terms).await
             }
             Self::Rotate { name: text, misplaced } => {
-                let name = lone_name(&text, &misplaced)?;
+                let name = misplaced.after(&text)?;
                 if !wardroom.credential(&name)?.has_value {
                     return Err(crate::credential::CredentialUseError::NoValue(name).into());
                 }

@@ -24,6 +24,9 @@ const EVERY_MS: i64 = 60_000;
 #[derive(Debug, Default)]
 pub(crate) struct Mirrored {
     appended: AtomicBool,
+    /// A person began the log anew: what was remembered of another one is not
+    /// held against it.
+    begun: AtomicBool,
     last: Mutex<Option<Timestamp>>,
 }
 
@@ -31,6 +34,12 @@ impl Mirrored {
     /// The log has, or is about to have, rows of this process.
     pub(crate) fn appended(&self) {
         self.appended.store(true, Ordering::Relaxed);
+    }
+
+    /// The log begins anew, because somebody said so.
+    pub(crate) fn begun(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+        self.appended();
     }
 }
 
@@ -68,7 +77,9 @@ impl Wardroom {
     }
 
     /// Writes the log's end into the keychain, where the vault's key is in one
-    /// and this process added rows. `ending`: it will not be asked again.
+    /// and this process added rows. `ending`: it will not be asked again. What
+    /// contradicts the log is left as it is: it is the only witness that the
+    /// folder was put back, and the next use must not wipe it out.
     ///
     /// # Errors
     ///
@@ -81,9 +92,12 @@ impl Wardroom {
         let last = *self.mirrored.last.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = ending || last.is_none_or(|last| now.ms() - last.ms() >= EVERY_MS);
         let (true, Some(head), Some(service)) = (is_due, self.db.audit_head()?, self.keychain_service()?) else { return Ok(()) };
-        let text = serde_json::to_string(&Note::of(&head)).unwrap_or_default();
-        let id = self.folder_id();
-        off_thread(move || KeychainNote::new(&service, &id)?.set(&text)).await?.map_err(wardroom_vault::VaultError::from)?;
+        let begun = self.mirrored.begun.load(Ordering::Relaxed);
+        if begun || !matches!(self.compare_mirror().await?, Mirror::Contradicts { .. }) {
+            let text = serde_json::to_string(&Note::of(&head)).unwrap_or_default();
+            let id = self.folder_id();
+            off_thread(move || KeychainNote::new(&service, &id)?.set(&text)).await?.map_err(wardroom_vault::VaultError::from)?;
+        }
         *self.mirrored.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         self.mirrored.appended.store(false, Ordering::Relaxed);
         Ok(())

@@ -186,7 +186,10 @@ impl Wardroom {
         };
         let new = NewVault { record: record.to_text_in(self.home.path()), audit_root, created_at: now };
         match self.db.create_vault(new, vec![audit::of_vault(now, event::VAULT_CREATED, &record)]).await? {
-            VaultCreation::Created => self.made_status(),
+            VaultCreation::Created => {
+                self.mirrored.begun();
+                self.made_status()
+            }
             VaultCreation::Exists => {
                 off_thread(move || discard_unsaved(&record)).await??;
                 Err(VaultUseError::Exists(self.made_status()?.place))
