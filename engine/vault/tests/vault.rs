@@ -576,6 +576,34 @@ mod key_files {
         assert!(matches!(large, KeyFileError::TooLarge(_)), "{large}");
     }
 
+    /// Killed between writing the file anew and moving it into place: whole
+    /// keys lie beside it, under a name that nothing reads.
+    #[test]
+    fn what_a_killed_process_wrote_beside_it_goes_with_the_next_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, path) = key_file(folder.path());
+        let (record, _) = SealedVault::create(source.clone(), &NoPassphrases, NOW).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let beside = folder.path().join(".master.key.0190b5a0-0000-7000-8000-000000000000");
+        let names = [".master.key.", ".master.key.bak", ".other.key.0190b5a0-0000-7000-8000-000000000000", "master.key.1"];
+        let others = names.map(|name| folder.path().join(name));
+        for other in &others {
+            std::fs::write(other, &text).unwrap();
+        }
+        std::fs::write(&beside, &text).unwrap();
+        unlock(&record).map(drop).unwrap();
+        let (second, _) = SealedVault::create(source, &NoPassphrases, NOW).unwrap();
+        assert!(!beside.exists(), "storing a key");
+        std::fs::write(&beside, &text).unwrap();
+        discard_unsaved(&second).unwrap();
+        assert!(!beside.exists(), "removing one");
+        std::fs::write(&beside, &text).unwrap();
+        discard_unsaved(&second).unwrap();
+        assert!(!beside.exists(), "removing one that is gone already");
+        assert!(others.iter().all(|other| other.exists()), "what has another name is somebody else's");
+        unlock(&record).map(drop).unwrap();
+    }
+
     #[test]
     fn two_that_write_at_once_lose_no_key() {
         let folder = tempfile::tempdir().unwrap();
