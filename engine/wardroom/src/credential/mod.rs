@@ -13,7 +13,7 @@ use wardroom_core::capability::credentials::BoundHost;
 use wardroom_core::credential::{CredentialKind, CredentialName};
 use wardroom_core::text::nearest;
 use wardroom_db::{Change, CredentialId, CredentialRecord, CredentialTerms, DbError, NewCredential, Note, Removal, Renaming, Sealing};
-use wardroom_vault::{Identity, Secret};
+use wardroom_vault::{Identity, Secret, VaultError};
 
 use crate::audit::{self, event};
 use crate::vault::{VaultUseError, kept, parsed};
@@ -331,17 +331,27 @@ impl Wardroom {
         if record.sealed.is_none() {
             return Ok(None);
         }
-        let value = self.open_value(record).await?;
+        let (_, value) = self.open_value(record.clone()).await?;
         value::check(kind, &value).map_err(|_| CredentialUseError::Kind(name.clone(), kind))?;
         Ok(Some(self.seal(&record.id, name, kind, &value).await?))
     }
 
-    async fn open_value(&self, record: &CredentialRecord) -> Result<Secret, CredentialUseError> {
-        let sealed = record.sealed.as_ref().ok_or_else(|| CredentialUseError::NoValue(record.name.clone()))?;
-        let (_, open) = self.open_vault().await?;
-        let sealed = parsed(record.name.as_str(), sealed)?;
-        let identity = Identity { id: &record.id.to_string(), name: &record.name, kind: record.kind };
-        Ok(open.open(&identity, &sealed).map_err(VaultUseError::from)?)
+    /// The value, and the row that it is of: not the one given, where another
+    /// process sealed it anew since that was read.
+    async fn open_value(&self, mut record: CredentialRecord) -> Result<(CredentialRecord, Secret), CredentialUseError> {
+        let mut left = TRIES;
+        loop {
+            let sealed = record.sealed.as_ref().ok_or_else(|| CredentialUseError::NoValue(record.name.clone()))?;
+            let (_, open) = self.open_vault().await?;
+            let sealed = parsed(record.name.as_str(), sealed)?;
+            let identity = Identity { id: &record.id.to_string(), name: &record.name, kind: record.kind };
+            left -= 1;
+            match open.open(&identity, &sealed) {
+                Ok(value) => return Ok((record, value)),
+                Err(VaultError::KeyVersion { .. }) if left > 0 => record = self.known(&record.name)?,
+                Err(error) => return Err(VaultUseError::from(error).into()),
+            }
+        }
     }
 }
 
