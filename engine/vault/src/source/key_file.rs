@@ -398,3 +398,35 @@ mod elsewhere {
         Err(KeyFileError::Unsupported)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A buffer that grows leaves copies of keys behind.
+    #[test]
+    fn lines_are_written_into_a_buffer_of_their_size() {
+        for count in [1, 2, 7] {
+            let line = |_| Line { key_id: KeyId::fresh(), key: MasterKey::generate().unwrap() };
+            let text = written(&(0..count).map(line).collect::<Vec<_>>());
+            assert_eq!((text.len(), text.capacity()), (117 * count, 117 * count));
+        }
+    }
+
+    #[test]
+    fn the_machine_is_blamed_for_what_nobody_did() {
+        let blame = |kind: io::ErrorKind| KeyFileError::Io { path: "/k".into(), doing: "read", cause: kind.into() }.blame();
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied, io::ErrorKind::NotADirectory] {
+            assert_eq!(blame(kind), Blame::Operator, "{kind}");
+        }
+        assert_eq!(blame(io::ErrorKind::StorageFull), Blame::Host);
+        assert_eq!(KeyFileError::Busy("/k".into()).blame(), Blame::Operator);
+    }
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_take_it_apart() {
+        assert_eq!(quoted(Path::new("/home/a.b/k-1_2+3,4:5@6")), "/home/a.b/k-1_2+3,4:5@6");
+        assert_eq!(quoted(Path::new("/a b")), "'/a b'");
+        assert_eq!(quoted(Path::new("/a'b")), r"'/a'\''b'");
+    }
+}
