@@ -2,7 +2,9 @@
 //! against real servers, looked for in everything that is left behind.
 
 mod exfiltration;
+mod kept;
 mod leaks;
+mod rotation;
 
 use std::path::Path;
 
