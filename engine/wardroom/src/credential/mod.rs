@@ -358,3 +358,36 @@ impl Wardroom {
 fn texts(hosts: &[BoundHost]) -> Vec<String> {
     hosts.iter().map(ToString::to_string).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use wardroom_host::Silent;
+    use wardroom_vault::Source;
+
+    use super::*;
+
+    /// As two processes on one folder.
+    #[tokio::test]
+    async fn a_value_that_was_sealed_anew_since_its_row_was_read_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        let open = || Wardroom::open(&home, PathBuf::from("wardroom"), Arc::new(Silent)).unwrap();
+        let (one, other) = (open(), open());
+        one.init_vault(Source::KeyFile { path: folder.path().join("vault.key") }).await.unwrap();
+        let name: CredentialName = "API_TOKEN".parse().unwrap();
+        let value = Some(Secret::new(b"0123456789".to_vec()));
+        let addition = Addition { name: name.clone(), kind: CredentialKind::ApiKey, hosts: Vec::new(), note: None, value };
+        one.add_credential(addition).await.unwrap();
+        let read = one.known(&name).unwrap();
+        for _ in 0..2 {
+            other.rotate_vault(None).await.unwrap();
+            let (row, value) = one.open_value(read.clone()).await.unwrap();
+            assert_eq!(value.expose_bytes(), b"0123456789");
+            assert_ne!(row.sealed, read.sealed);
+        }
+        assert_eq!(one.verify_audit().await.unwrap().unproven_because, None);
+    }
+}
