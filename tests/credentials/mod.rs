@@ -5,8 +5,10 @@ mod audits;
 mod commands;
 mod exfiltration;
 mod grants;
+mod kept;
 mod keychain;
 mod leaks;
+mod rotation;
 mod signatures;
 mod vaults;
 

@@ -256,6 +256,19 @@ mod tests {
         }
     }
 
+    /// Differences that would cancel each other out are differences.
+    #[test]
+    fn keys_that_differ_anywhere_are_not_the_same() {
+        let key = MasterKey::from_hex(&[b'0'; 64]).unwrap();
+        for places in [&[0][..], &[31], &[3, 17], &[0, 1, 2, 3]] {
+            let mut hex = [b'0'; 64];
+            for place in places {
+                hex[2 * place] = b'f';
+            }
+            assert!(!MasterKey::from_hex(&hex).unwrap().is_same(&key), "{places:?}");
+        }
+    }
+
     #[test]
     fn a_key_id_has_one_spelling() {
         let id = KeyId::fresh();

@@ -453,6 +453,97 @@ fn a_key_that_cannot_be_removed_is_reported_and_keeps_nobody_out() {
     assert!(recover(&database.record).unwrap().is_none() && lines(&path) == 1);
 }
 
+#[test]
+fn what_is_given_up_is_forgotten_whichever_it_is() {
+    let (record, _) = SealedVault::create(Source::Memory, &NoPassphrases, NOW).unwrap();
+    let (_, begun) = Rotation::begin(&record, Source::Memory).unwrap();
+    assert!(begun.pending().is_some());
+    assert_eq!(abandon(&begun), record);
+    let retired = recover(&begun).unwrap().unwrap();
+    assert!(retired.pending().is_none() && retired.retired().is_some());
+    assert_eq!(abandon(&retired), record);
+    for unfinished in [begun, retired] {
+        assert!(matches!(Rotation::begin(&unfinished, Source::Memory).err(), Some(VaultError::RotationUnfinished)));
+    }
+}
+
+#[test]
+fn a_vault_is_that_of_its_record_by_key_and_version() {
+    let (record, vault) = SealedVault::create(Source::Memory, &NoPassphrases, NOW).unwrap();
+    let (other, _) = SealedVault::create(Source::Memory, &NoPassphrases, NOW).unwrap();
+    assert_eq!((vault.key_version(), record.created_at(), SealedVault::new(record.clone()).record()), (1, NOW, &record));
+    assert!(vault.is_of(&record) && !vault.is_of(&other));
+    let (rotation, begun) = Rotation::begin(&record, Source::Memory).unwrap();
+    let rotated = rotation.store_key(&NoPassphrases).unwrap().finish(&vault, &[], &[], NOW).unwrap();
+    assert!(vault.is_of(&begun), "only begun");
+    assert!(!vault.is_of(&rotated.record) && rotated.vault.is_of(&rotated.record) && !rotated.vault.is_of(&record));
+    assert_eq!(rotated.vault.key_version(), 2);
+    // The same key under a later version is another vault.
+    let mut later: Value = serde_json::from_str(&record.to_text()).unwrap();
+    let mut check = decoded(later["check"].as_str().unwrap());
+    check[4] = 2;
+    (later["check"], later["key_version"]) = (json!(encoded(&check)), json!(2));
+    assert!(!vault.is_of(&VaultRecord::parse(&later.to_string()).unwrap()));
+}
+
+#[test]
+fn a_place_is_named_for_people_and_kept_within_its_bounds() {
+    let keychain = |service: &str| Source::Keychain { service: service.to_owned() };
+    let file = |path: String| Source::KeyFile { path: path.into() };
+    let named = [
+        (Source::keychain(), "keychain", "the operating system's keychain (service `wardroom`)"),
+        (Source::Passphrase, "passphrase", "a passphrase"),
+        (file("/a/b".to_owned()), "key_file", "the key file /a/b"),
+        (Source::Memory, "memory", "the memory of one process"),
+    ];
+    for (source, name, words) in named {
+        assert_eq!((source.name(), source.to_string().as_str()), (name, words));
+        source.check().unwrap();
+        let text = serde_json::to_string(&source).unwrap();
+        assert_eq!(serde_json::from_str::<Source>(&text).unwrap(), source);
+    }
+    for (service, fits) in [("a", true), ("a.b_c-9", true), (&"a".repeat(64), true), (&"a".repeat(65), false), ("", false), ("A", false)] {
+        assert_eq!(keychain(service).check().is_ok(), fits, "{service}");
+    }
+    let long = |bytes: usize| format!("/{}", "a".repeat(bytes - 1));
+    for (path, fits) in
+        [(long(4096), true), (long(4097), false), ("/a\0b".to_owned(), false), ("a/b".to_owned(), false), ("/..".to_owned(), false)]
+    {
+        assert_eq!(file(path.clone()).check().is_ok(), fits, "{path}");
+    }
+    let error = keychain("Not one\u{1b}").check().unwrap_err();
+    assert!(error.to_string().contains("`Not one") && !error.to_string().contains('\u{1b}'), "{error}");
+    assert!(file("a/b".to_owned()).check().unwrap_err().to_string().contains("`a/b`"));
+    assert!(Source::Memory.probe().is_ok() && Source::Passphrase.probe().is_ok());
+}
+
+#[test]
+fn whose_turn_it_is_to_act() {
+    use wardroom_core::blame::Blame;
+    let damaged = VaultRecord::parse("{}").unwrap_err();
+    let newer = json!({
+        "format": 2, "source": {"kind": "memory"}, "key_id": "0190b5a0-0000-7000-8000-000000000000", "key_version": 1,
+        "iterations": 100_000, "salt": "", "check": "", "created_at": "2027-01-15T08:00:00.000Z",
+    });
+    let newer = VaultRecord::parse(&newer.to_string()).unwrap_err();
+    assert_eq!((damaged.blame(), newer.blame()), (Blame::Host, Blame::Operator), "{damaged}; {newer}");
+    assert!(damaged.to_string().contains("missing field"), "{damaged}");
+    let cases = [
+        (VaultError::Record(damaged), Blame::Host),
+        (VaultError::Record(newer), Blame::Operator),
+        (VaultError::WrongPassphrase, Blame::Operator),
+        (VaultError::Damaged { name: "A".to_owned() }, Blame::Host),
+        (VaultError::OtherVault, Blame::Operator),
+        (VaultError::VersionsUsedUp, Blame::Host),
+        (VaultError::Passphrase(PassphraseError::TooShort), Blame::Operator),
+        (VaultError::Source(Source::KeyFile { path: "x".into() }.check().unwrap_err()), Blame::Operator),
+        (VaultError::KeyFile(KeyFileError::Unsupported), Blame::Operator),
+    ];
+    for (error, blame) in cases {
+        assert_eq!(error.blame(), blame, "{error}");
+    }
+}
+
 #[cfg(unix)]
 mod key_files {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -574,6 +665,61 @@ mod key_files {
         assert!(matches!(twice, KeyFileError::Duplicate { .. }), "{twice}");
         let large = refusal(|path, text| std::fs::write(path, text.repeat(2000)).unwrap());
         assert!(matches!(large, KeyFileError::TooLarge(_)), "{large}");
+    }
+
+    /// Killed between writing the file anew and moving it into place: whole
+    /// keys lie beside it, under a name that nothing reads.
+    #[test]
+    fn what_a_killed_process_wrote_beside_it_goes_with_the_next_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, path) = key_file(folder.path());
+        let (record, _) = SealedVault::create(source.clone(), &NoPassphrases, NOW).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let beside = folder.path().join(".master.key.0190b5a0-0000-7000-8000-000000000000");
+        let names = [".master.key.", ".master.key.bak", ".other.key.0190b5a0-0000-7000-8000-000000000000", "master.key.1"];
+        let others = names.map(|name| folder.path().join(name));
+        for other in &others {
+            std::fs::write(other, &text).unwrap();
+        }
+        std::fs::write(&beside, &text).unwrap();
+        unlock(&record).map(drop).unwrap();
+        let (second, _) = SealedVault::create(source, &NoPassphrases, NOW).unwrap();
+        assert!(!beside.exists(), "storing a key");
+        std::fs::write(&beside, &text).unwrap();
+        discard_unsaved(&second).unwrap();
+        assert!(!beside.exists(), "removing one");
+        std::fs::write(&beside, &text).unwrap();
+        discard_unsaved(&second).unwrap();
+        assert!(!beside.exists(), "removing one that is gone already");
+        assert!(others.iter().all(|other| other.exists()), "what has another name is somebody else's");
+        unlock(&record).map(drop).unwrap();
+    }
+
+    /// Whoever holds the folder's lock for good keeps nobody waiting for ever.
+    #[test]
+    fn a_folder_that_stays_locked_is_busy() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, path) = key_file(folder.path());
+        let (record, _) = SealedVault::create(source.clone(), &NoPassphrases, NOW).unwrap();
+        let held = std::fs::File::open(folder.path()).unwrap();
+        held.lock().unwrap();
+        let busy = SealedVault::create(source, &NoPassphrases, NOW).err();
+        assert!(matches!(busy, Some(VaultError::KeyFile(KeyFileError::Busy(_)))), "{busy:?}");
+        unlock(&record).map(drop).unwrap();
+        assert_eq!(lines(&path), 1);
+    }
+
+    #[test]
+    fn a_path_through_a_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let (record, _) = SealedVault::create(key_file(folder.path()).0, &NoPassphrases, NOW).unwrap();
+        let mut text: Value = serde_json::from_str(&record.to_text()).unwrap();
+        text["source"]["path"] = json!(file.join("key"));
+        let through = VaultRecord::parse(&text.to_string()).unwrap();
+        assert!(matches!(unlock(&through).err(), Some(VaultError::KeyFile(KeyFileError::Io { .. }))));
+        assert!(matches!(discard_unsaved(&through), Err(VaultError::KeyFile(KeyFileError::Io { .. }))));
     }
 
     #[test]

@@ -10,7 +10,9 @@
 //!
 //! One line a key; there are two while a vault is on its way from one to the
 //! other, and several vaults may share a file. Whoever changes it holds a lock
-//! on its folder, so that no two processes each write the other's line away.
+//! on its folder, so that no two processes each write the other's line away. It
+//! is written beside (`.NAME.UUID`) and moved into place; what a process that
+//! was killed in between left there is removed by the next that has the lock.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -169,10 +171,12 @@ mod unix {
     use std::fs::File;
     use std::io::{Read, Write};
     use std::os::fd::OwnedFd;
+    use std::os::unix::ffi::OsStrExt as _;
     use std::time::{Duration, Instant};
 
-    use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, fchmod, flock, fstat, fsync, openat, renameat, unlinkat};
+    use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, fchmod, flock, fstat, fsync, openat, renameat, unlinkat};
     use rustix::io::Errno;
+    use uuid::Uuid;
 
     use super::*;
 
@@ -193,6 +197,7 @@ mod unix {
     pub(in crate::source) fn store(path: &Path, key_id: KeyId, key: &MasterKey) -> Result<(), KeyFileError> {
         let folder = Folder::open(path)?;
         folder.lock()?;
+        folder.sweep()?;
         let line = Line { key_id, key: key.duplicate() };
         match folder.read()? {
             None => folder.create(&[line]),
@@ -211,6 +216,7 @@ mod unix {
             folder => folder?,
         };
         folder.lock()?;
+        folder.sweep()?;
         let Some(mut lines) = folder.read()? else { return Ok(()) };
         let before = lines.len();
         lines.retain(|line| line.key_id != key_id);
@@ -305,9 +311,8 @@ mod unix {
 
         /// Puts a whole new file in the place of the old one.
         fn replace(&self, lines: &[Line]) -> Result<(), KeyFileError> {
-            let mut fresh = OsString::from(".");
-            fresh.push(&self.name);
-            fresh.push(format!(".{}", uuid::Uuid::now_v7()));
+            let mut fresh = self.unfinished();
+            fresh.push(Uuid::now_v7().to_string());
             let replaced = self
                 .write_new(&fresh, lines)
                 .and_then(|()| renameat(&self.handle, &fresh, &self.handle, &self.name).map_err(failed(&self.path, "written")));
@@ -317,6 +322,34 @@ mod unix {
                 return Err(error);
             }
             fsync(&self.handle).map_err(failed(&self.path, "written"))
+        }
+
+        /// What the name of a file that is being written begins with; a UUID
+        /// follows.
+        fn unfinished(&self) -> OsString {
+            let mut name = OsString::from(".");
+            name.push(&self.name);
+            name.push(".");
+            name
+        }
+
+        /// Removes what others did not finish writing: it holds keys, and nobody
+        /// else would ever look at it. Under the lock only, where they are dead.
+        fn sweep(&self) -> Result<(), KeyFileError> {
+            let unfinished = self.unfinished();
+            let begun = |name: &[u8]| {
+                let rest = name.strip_prefix(unfinished.as_bytes());
+                rest.and_then(|rest| std::str::from_utf8(rest).ok()).is_some_and(|rest| rest.parse::<KeyId>().is_ok())
+            };
+            let entries = Dir::read_from(&self.handle).map_err(failed(&self.path, "read"))?;
+            for entry in entries {
+                let entry = entry.map_err(failed(&self.path, "read"))?;
+                let name = entry.file_name();
+                if begun(name.to_bytes()) {
+                    unlinkat(&self.handle, name, AtFlags::empty()).map_err(failed(&self.path, "removed"))?;
+                }
+            }
+            Ok(())
         }
 
         fn write_new(&self, name: &OsString, lines: &[Line]) -> Result<(), KeyFileError> {
@@ -363,5 +396,37 @@ mod elsewhere {
 
     pub(in crate::source) fn probe(_: &Path) -> Result<(), KeyFileError> {
         Err(KeyFileError::Unsupported)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A buffer that grows leaves copies of keys behind.
+    #[test]
+    fn lines_are_written_into_a_buffer_of_their_size() {
+        for count in [1, 2, 7] {
+            let line = |_| Line { key_id: KeyId::fresh(), key: MasterKey::generate().unwrap() };
+            let text = written(&(0..count).map(line).collect::<Vec<_>>());
+            assert_eq!((text.len(), text.capacity()), (117 * count, 117 * count));
+        }
+    }
+
+    #[test]
+    fn the_machine_is_blamed_for_what_nobody_did() {
+        let blame = |kind: io::ErrorKind| KeyFileError::Io { path: "/k".into(), doing: "read", cause: kind.into() }.blame();
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied, io::ErrorKind::NotADirectory] {
+            assert_eq!(blame(kind), Blame::Operator, "{kind}");
+        }
+        assert_eq!(blame(io::ErrorKind::StorageFull), Blame::Host);
+        assert_eq!(KeyFileError::Busy("/k".into()).blame(), Blame::Operator);
+    }
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_take_it_apart() {
+        assert_eq!(quoted(Path::new("/home/a.b/k-1_2+3,4:5@6")), "/home/a.b/k-1_2+3,4:5@6");
+        assert_eq!(quoted(Path::new("/a b")), "'/a b'");
+        assert_eq!(quoted(Path::new("/a'b")), r"'/a'\''b'");
     }
 }

@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 use wardroom_core::clock::Timestamp;
 use wardroom_core::id::ExecutionId;
 use wardroom_db::{Actor, AuditEvent, AuditFilter, AuditRecord, AuditReport, AuditRestart, AuditRoot, Restarted, Sealing};
-use wardroom_vault::seal::Sealed;
 
 use crate::vault::{AUDIT_ROOT, VaultUseError, place_words};
 use crate::wardroom::Wardroom;
@@ -199,12 +198,7 @@ impl Wardroom {
     }
 
     async fn audit_roots(&self) -> Result<Vec<AuditRoot>, VaultUseError> {
-        let kept = self.db.vault_record()?.ok_or(VaultUseError::None)?.audit_root;
-        let Some(sealed) = kept else { return Ok(Vec::new()) };
-        let (_, open) = self.open_vault().await?;
-        let sealed =
-            Sealed::parse(sealed.bytes().to_vec()).map_err(|source| VaultUseError::Sealed { name: AUDIT_ROOT.to_owned(), source })?;
-        let bytes = open.open_bytes(AUDIT_ROOT, &sealed)?;
+        let Some(bytes) = self.open_audit_root().await? else { return Ok(Vec::new()) };
         Ok(bytes.expose_bytes().chunks(AuditRoot::BYTES).filter_map(AuditRoot::from_bytes).collect())
     }
 

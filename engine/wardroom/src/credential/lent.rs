@@ -59,8 +59,7 @@ impl Wardroom {
         }
         let mut held = Vec::new();
         for (name, scopes) in scopes {
-            let record = self.known(name)?;
-            let value = self.open_value(&record).await?;
+            let (record, value) = self.open_value(self.known(name)?).await?;
             held.push(Held { name: record.name, kind: record.kind, hosts: record.hosts, scopes, value });
         }
         let prepare = |error: &dyn std::error::Error| CredentialUseError::Prepare(error.to_string());

@@ -13,7 +13,7 @@ use wardroom_core::capability::credentials::BoundHost;
 use wardroom_core::credential::{CredentialKind, CredentialName};
 use wardroom_core::text::nearest;
 use wardroom_db::{Change, CredentialId, CredentialRecord, CredentialTerms, DbError, NewCredential, Note, Removal, Renaming, Sealing};
-use wardroom_vault::{Identity, Secret};
+use wardroom_vault::{Identity, Secret, VaultError};
 
 use crate::audit::{self, event};
 use crate::vault::{VaultUseError, kept, parsed};
@@ -331,20 +331,63 @@ impl Wardroom {
         if record.sealed.is_none() {
             return Ok(None);
         }
-        let value = self.open_value(record).await?;
+        let (_, value) = self.open_value(record.clone()).await?;
         value::check(kind, &value).map_err(|_| CredentialUseError::Kind(name.clone(), kind))?;
         Ok(Some(self.seal(&record.id, name, kind, &value).await?))
     }
 
-    async fn open_value(&self, record: &CredentialRecord) -> Result<Secret, CredentialUseError> {
-        let sealed = record.sealed.as_ref().ok_or_else(|| CredentialUseError::NoValue(record.name.clone()))?;
-        let (_, open) = self.open_vault().await?;
-        let sealed = parsed(record.name.as_str(), sealed)?;
-        let identity = Identity { id: &record.id.to_string(), name: &record.name, kind: record.kind };
-        Ok(open.open(&identity, &sealed).map_err(VaultUseError::from)?)
+    /// The value, and the row that it is of: not the one given, where another
+    /// process sealed it anew since that was read.
+    async fn open_value(&self, mut record: CredentialRecord) -> Result<(CredentialRecord, Secret), CredentialUseError> {
+        let mut left = TRIES;
+        loop {
+            let sealed = record.sealed.as_ref().ok_or_else(|| CredentialUseError::NoValue(record.name.clone()))?;
+            let (_, open) = self.open_vault().await?;
+            let sealed = parsed(record.name.as_str(), sealed)?;
+            let identity = Identity { id: &record.id.to_string(), name: &record.name, kind: record.kind };
+            left -= 1;
+            match open.open(&identity, &sealed) {
+                Ok(value) => return Ok((record, value)),
+                Err(VaultError::KeyVersion { .. }) if left > 0 => record = self.known(&record.name)?,
+                Err(error) => return Err(VaultUseError::from(error).into()),
+            }
+        }
     }
 }
 
 fn texts(hosts: &[BoundHost]) -> Vec<String> {
     hosts.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use wardroom_host::Silent;
+    use wardroom_vault::Source;
+
+    use super::*;
+
+    /// As two processes on one folder.
+    #[tokio::test]
+    async fn a_value_that_was_sealed_anew_since_its_row_was_read_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        let open = || Wardroom::open(&home, PathBuf::from("wardroom"), Arc::new(Silent)).unwrap();
+        let (one, other) = (open(), open());
+        one.init_vault(Source::KeyFile { path: folder.path().join("vault.key") }).await.unwrap();
+        let name: CredentialName = "API_TOKEN".parse().unwrap();
+        let value = Some(Secret::new(b"0123456789".to_vec()));
+        let addition = Addition { name: name.clone(), kind: CredentialKind::ApiKey, hosts: Vec::new(), note: None, value };
+        one.add_credential(addition).await.unwrap();
+        let read = one.known(&name).unwrap();
+        for _ in 0..2 {
+            other.rotate_vault(None).await.unwrap();
+            let (row, value) = one.open_value(read.clone()).await.unwrap();
+            assert_eq!(value.expose_bytes(), b"0123456789");
+            assert_ne!(row.sealed, read.sealed);
+        }
+        assert_eq!(one.verify_audit().await.unwrap().unproven_because, None);
+    }
 }

@@ -21,10 +21,13 @@ use wardroom_core::clock::Timestamp;
 use wardroom_db::{CredentialRecord, DbError, NewVault, Resealed, VaultChange, VaultCreation, VaultSwap};
 use wardroom_vault::rotation::{self, Rotation, StoredRotation};
 use wardroom_vault::vault::discard_unsaved;
-use wardroom_vault::{Identity, OpenVault, RecordError, SealError, Sealed, SealedVault, Source, VaultError, VaultRecord};
+use wardroom_vault::{Identity, OpenVault, RecordError, SealError, Sealed, SealedVault, Secret, Source, VaultError, VaultRecord};
 
 use crate::audit::{self, event};
 use crate::wardroom::Wardroom;
+
+/// How often what another process sealed anew meanwhile is read again.
+const OPENINGS: usize = 5;
 
 /// What the audit log's first key is sealed as.
 pub(crate) const AUDIT_ROOT: &str = "audit-root";
@@ -201,16 +204,30 @@ impl Wardroom {
     /// is the record it was opened by: a value sealed now names it.
     pub(crate) async fn open_vault(&self) -> Result<(String, Arc<OpenVault>), VaultUseError> {
         self.mirrored.appended();
-        let (text, record) = self.recovered_row().await?;
+        let mut left = OPENINGS;
+        loop {
+            let (text, record) = self.recovered_row().await?;
+            left -= 1;
+            match self.unlocked(record).await {
+                Ok(open) => return Ok((text, open)),
+                // Between reading the record and fetching its key, a rotation of another process may have ended: its
+                // key is gone, and nothing is wrong.
+                Err(_) if left > 0 && self.vault_row()?.0 != text => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn unlocked(&self, record: VaultRecord) -> Result<Arc<OpenVault>, VaultUseError> {
         let known = self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // A rotation that has only begun changes the record and not the key.
         if let Some(open) = known.filter(|open| open.is_of(&record)) {
-            return Ok((text, open));
+            return Ok(open);
         }
         let passphrases = self.passphrases.clone();
         let open = Arc::new(off_thread(move || SealedVault::new(record).unlock(&*passphrases)).await??);
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(open.clone());
-        Ok((text, open))
+        Ok(open)
     }
 
     /// The record; where a crash left a rotation unfinished, it is brought to an
@@ -226,6 +243,21 @@ impl Wardroom {
             drop(self.recover_vault().await);
         }
         self.vault_row()
+    }
+
+    /// Opens the log's first keys; none where there is no log.
+    pub(crate) async fn open_audit_root(&self) -> Result<Option<Secret>, VaultUseError> {
+        let mut left = OPENINGS;
+        loop {
+            let Some(sealed) = self.db.vault_record()?.ok_or(VaultUseError::None)?.audit_root else { return Ok(None) };
+            let (_, open) = self.open_vault().await?;
+            left -= 1;
+            match open.open_bytes(AUDIT_ROOT, &parsed(AUDIT_ROOT, &sealed)?) {
+                // Sealed anew since it was read.
+                Err(VaultError::KeyVersion { .. }) if left > 0 => {}
+                opened => return Ok(opened.map(Some)?),
+            }
+        }
     }
 
     /// Gives the vault another key, in another place where one is named. All
