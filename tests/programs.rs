@@ -274,7 +274,9 @@ fn case_credential(scope: &str) -> Stored {
         "SIGNING_KEY" => (CredentialKind::Secret, "a signing key of the tests, long enough for every hash: 64 bytes"),
         _ => (CredentialKind::ApiKey, "a token of the tests"),
     };
-    Stored { kind, scope, hosts: Vec::new(), value: value.to_owned() }
+    let own = ["hooks.example".to_owned()];
+    let hosts = scope.host.as_ref().map(ToString::to_string).into_iter().chain(own).collect();
+    Stored { kind, scope, hosts, value: value.to_owned() }
 }
 
 /// What a case says that it needs, and nothing else.

@@ -4,6 +4,7 @@
 mod audits;
 mod commands;
 mod exfiltration;
+mod findings;
 mod grants;
 mod kept;
 mod keychain;

@@ -74,6 +74,13 @@ pub(crate) fn answer(form: &str, request: &Request) -> Vec<u8> {
             "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\ntrailer: x-t\r\n\r\n2\r\nok\r\n0\r\nx-t: {token}\r\n\r\n"
         )
         .into_bytes(),
+        "transfer-gzip" => {
+            let plain = chunked(&[], &gzip(token.as_bytes()), 9);
+            let mut answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: gzip, chunked\r\n\r\n".to_vec();
+            let head = plain.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+            answer.extend(&plain[head..]);
+            answer
+        }
         // Encodings that nobody asked for and that cannot be looked into.
         "zstd" => whole(&["content-encoding: zstd"], token.as_bytes()),
         "gzip-gzip" => whole(&["content-encoding: gzip, gzip"], &gzip(&gzip(token.as_bytes()))),

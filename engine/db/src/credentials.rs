@@ -639,6 +639,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_sealed_and_replaced_lies_in_no_file_any_more() {
+        let home = Home::new();
+        let (database, seen) = one(&home).await;
+        let long = |byte: u8| Sealing { sealed: Sealed::new(vec![byte; 3000]), vault: "v1".to_owned() };
+        let first = database.set_sealed(&seen, long(0xA7), at(2), vec![event("A_KEY")]).await.unwrap();
+        let second = database.set_sealed(&read(&database, "A_KEY"), long(0xB9), at(3), vec![event("A_KEY")]).await.unwrap();
+        assert_eq!((first, second), (Change::Done, Change::Done));
+        drop(database);
+        let holds = |byte: u8| {
+            let files = std::fs::read_dir(home.0.path()).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+            files.filter(|bytes| bytes.windows(200).any(|window| window.iter().all(|found| *found == byte))).count()
+        };
+        assert_eq!((holds(0xA7), holds(0xB9)), (0, 1));
+    }
+
+    #[tokio::test]
     async fn a_value_is_set_over_the_one_that_was_read_and_cleared() {
         let home = Home::new();
         let (database, seen) = one(&home).await;

@@ -99,6 +99,13 @@ impl DatabaseFile {
         if found > known { Err(DbError::Newer { found, known }) } else { Ok(found == known) }
     }
 
+    /// Copies the write-ahead log into the database and cuts it, as far as no
+    /// other process reads it: freed pages are overwritten (`secure_delete`).
+    pub(crate) fn cut_log(&self, connection: &Connection) {
+        // Busy or not, what is committed is safe; the next process tries again.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).ok();
+    }
+
     /// Closes the writing connection. Copying the write-ahead log into the
     /// database costs two syncs, so a short one is left for a later process.
     pub(crate) fn leave(&self, connection: Connection, short: u64) {

@@ -183,9 +183,11 @@ where
 /// opened, this group fails and the next one tries again.
 fn serve(file: &DatabaseFile, queue: &Receiver<Box<dyn Work>>) {
     let mut connection = None;
+    let mut audited = false;
     while let Ok(first) = queue.recv() {
         let mut group = vec![first];
         group.extend(queue.try_iter().take(MAX_GROUP - 1));
+        audited |= group.iter().any(|work| work.is_audited());
         match open(&mut connection, file) {
             Ok(connection) => commit(file, connection, &mut group),
             Err(error) => group.iter_mut().for_each(|work| work.fail(error.clone())),
@@ -193,6 +195,11 @@ fn serve(file: &DatabaseFile, queue: &Receiver<Box<dyn Work>>) {
         group.into_iter().for_each(Work::answer);
     }
     if let Some(connection) = connection {
+        // A value that was replaced or removed lies in the log and in the pages it
+        // freed until the log is copied and cut: then it is gone.
+        if audited {
+            file.cut_log(&connection);
+        }
         file.leave(connection, MAX_LEFT_LOG);
     }
 }

@@ -251,7 +251,12 @@ fn quiet(mut request: Request<()>, looked_through: bool) -> Request<()> {
     request
 }
 
-async fn finish(response: Response<Incoming>, lifeline: Lifeline, call: Call<'_>, redact: Option<&dyn Redact>) -> Result<Response<AnswerBody>, WireError> {
+async fn finish(
+    response: Response<Incoming>,
+    lifeline: Lifeline,
+    call: Call<'_>,
+    redact: Option<&dyn Redact>,
+) -> Result<Response<AnswerBody>, WireError> {
     let (mut parts, body) = response.into_parts();
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         // Upgrade was never sent: what follows would be no HTTP.

@@ -36,6 +36,7 @@ fn the_redactor_is_told_the_values_and_their_parts() {
     let expected = [
         ("HOOK", "https://api.example.org/T0/B0"),
         ("HOOK", "/T0/B0"),
+        ("HOOK", "T0/B0"),
         ("LOGIN", r#"{"user":"me","password":"pass word"}"#),
         ("LOGIN", "me"),
         ("LOGIN", "pass word"),
@@ -145,10 +146,37 @@ fn a_host_is_one_in_any_case_with_a_final_dot_and_as_an_address() {
 }
 
 #[test]
-fn a_credential_without_hosts_goes_where_the_operator_said() {
+fn a_credential_without_hosts_goes_nowhere_whatever_a_scope_says() {
     let (ring, mark) = ring_of(&[], &["KEY@api.example.org"]);
-    assert!(ring.check(&draft("https://api.example.org/", &[("x-key", &mark)], None)).is_ok());
-    assert_eq!(refusal(ring.check(&draft("https://evil.example/", &[("x-key", &mark)], None))).reason, "it is bound to api.example.org");
+    for url in ["https://api.example.org/", "https://evil.example/"] {
+        assert!(ring.check(&draft(url, &[("x-key", &mark)], None)).is_err(), "{url}");
+    }
+}
+
+#[test]
+fn nothing_before_a_placeholder_takes_its_beginning() {
+    let (ring, mark) = ring_of(HOST, &["KEY:query:path:body"]);
+    for url in [
+        format!("https://api.example.org/?k=%{mark}"),
+        format!("https://api.example.org/?k=%4{mark}"),
+        format!("https://api.example.org/a%{mark}"),
+    ] {
+        // What no address can be is refused earlier.
+        let Ok(target) = wardroom_core::capability::net::HttpTarget::parse("GET", &url) else { continue };
+        let line = target.path_and_query();
+        let draft = wardroom_core::credential::Draft { target, path_and_query: line, headers: Vec::new(), body: None };
+        assert!(ring.check(&draft).is_err(), "{url}");
+    }
+    let body = |kind: &str, text: String| draft("https://api.example.org/", &[("content-type", kind)], Some(text.as_str()));
+    for text in [format!("k=%{mark}"), format!("k=%a{mark}")] {
+        assert!(ring.check(&body("application/x-www-form-urlencoded", text.clone())).is_err(), "{text}");
+    }
+    for before in ["\\", "\\u", "\\u0", "\\u00a", "\\\\\\"] {
+        assert!(ring.check(&body("application/json", format!("{{\"k\":\"{before}{mark}\"}}"))).is_err(), "{before}");
+    }
+    for before in ["", "\\\\", "u00a", "\\u00e9", "\\n"] {
+        assert!(ring.check(&body("application/json", format!("{{\"k\":\"{before}{mark}\"}}"))).is_ok(), "{before}");
+    }
 }
 
 #[test]

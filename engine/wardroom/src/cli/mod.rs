@@ -102,6 +102,9 @@ impl Command {
 /// own through.
 #[must_use]
 pub fn main() -> ExitCode {
+    // What a crash would leave on the disk may hold values and keys.
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(rustix::process::Resource::Core, none).ok();
     let arguments = Arguments::parse();
     arguments.color.apply();
     let json = arguments.command.wants_json();

@@ -154,7 +154,8 @@ impl RunArguments {
 
     /// Step 2, with a person asked where one is there.
     async fn plan(&self, wardroom: &Wardroom, resolved: Resolved, mut grants: Grants) -> Result<Plan, CommandError> {
-        let env = |name: &str| std::env::var(name).ok();
+        // Our own variables are no program's: one holds the vault's passphrase.
+        let env = |name: &str| if name.starts_with("WARDROOM_") { None } else { std::env::var(name).ok() };
         let plan = wardroom.authorize(resolved.clone(), grants.clone(), env)?;
         if plan.missing().is_empty() || self.json || self.no_prompt || self.dry_run || !ask::possible() {
             return Ok(plan);

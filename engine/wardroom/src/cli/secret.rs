@@ -84,6 +84,10 @@ fn from_environment(file: &str, direct: &str) -> Result<Option<Secret>, Passphra
     if let Some(path) = std::env::var_os(file) {
         let path = Path::new(&path);
         let failed = |error: std::io::Error| PassphraseError::Unreadable(format!("{file} names `{}`: {error}", path.display()));
+        // Looked at first: opening a FIFO would wait for a writer.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(PassphraseError::Unreadable(format!("{file} names `{}`, which is no file", path.display())));
+        }
         return std::fs::File::open(path).and_then(|mut opened| read(&mut opened)).map(Some).map_err(failed);
     }
     Ok(std::env::var(direct).ok().map(|text| Secret::new(text.into_bytes())))

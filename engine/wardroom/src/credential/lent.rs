@@ -7,8 +7,8 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use wardroom_core::capability::credentials::CredentialScope;
@@ -67,7 +67,15 @@ impl Wardroom {
         let redactor = Redactor::new(ring.values()).map_err(|error| prepare(&error))?;
         let resolved = plan.resolved();
         let run = Run { execution: resolved.id, attempt: resolved.attempt };
-        Ok(Arc::new(LentCredentials { ring, redactor, db: self.db.clone(), clock: self.clock.clone(), run, uses: AtomicU64::new(0), refusals: Mutex::default() }))
+        Ok(Arc::new(LentCredentials {
+            ring,
+            redactor,
+            db: self.db.clone(),
+            clock: self.clock.clone(),
+            run,
+            uses: AtomicU64::new(0),
+            refusals: Mutex::default(),
+        }))
     }
 }
 
