@@ -134,6 +134,25 @@ fn base64_of_the_value_alone_in_lines() {
     }
 }
 
+/// A form of eight characters would tell the last six bytes to who tries them.
+#[test]
+fn a_short_last_line_of_base64_is_no_form_by_itself() {
+    for (wrap, last, found) in [(64, 8, false), (64, 31, false), (64, 32, true), (76, 8, false), (76, 31, false), (76, 32, true)] {
+        for lines in [1, 3] {
+            let characters: usize = wrap * lines + last;
+            let value: Vec<u8> = (0..characters * 6 / 8).map(|index| u8::try_from((index * 7 + index / 3) % 251).unwrap()).collect();
+            let encoded = STANDARD_NO_PAD.encode(&value);
+            // A last character that holds fewer than six bits of the value is in no form.
+            let end = &encoded[wrap * lines..value.len() * 8 / 6];
+            let redactor = knowing(&[&value]);
+            assert_eq!(redactor.text(end) == "[redacted:NAME]", found, "{end} of {lines} lines of {wrap}");
+            assert_eq!(redactor.text(end) == end, !found, "{end} of {lines} lines of {wrap}");
+            let before = &encoded[wrap * (lines - 1)..wrap * lines];
+            assert_eq!(redactor.text(&format!("{before}\n{end}")), "[redacted:NAME]", "{end} of {lines} lines of {wrap}");
+        }
+    }
+}
+
 #[test]
 fn hexadecimal_in_both_cases_and_as_escapes() {
     for value in [TOKEN.as_bytes(), WORDS.as_bytes(), &[0xAB, 0xCD, 0xEF, 0, 1, 2, 3, 0x9F]] {

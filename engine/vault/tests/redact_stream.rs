@@ -240,6 +240,50 @@ fn text_of_nothing_but_beginnings_takes_no_longer_than_it_is_long() {
 }
 
 #[test]
+fn many_forms_that_begin_alike_cost_little_more_than_one() {
+    let value = |seed: usize| (0..3400).map(|line| format!("password{seed:02}{line:08}")).collect::<Vec<_>>().join("\n");
+    let values: Vec<String> = (0..10).map(value).collect();
+    let redactor = Redactor::new(values.iter().map(|value| ("A", value.as_bytes()))).unwrap();
+    let begun = Instant::now();
+    for text in ["password".repeat(1 << 20), "password05".repeat(1 << 19)] {
+        assert_eq!(redactor.text(&text), text);
+        assert_eq!(streamed(&redactor, text.as_bytes().chunks(8192)), text.as_bytes());
+    }
+    assert_eq!(redactor.text("password0500001234"), "[redacted:A]");
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn periodic_values_cost_little_more_than_others() {
+    let lengths: Vec<String> = (16..129).map(|length| "a".repeat(length)).collect();
+    let values: [Vec<u8>; 3] = [vec![b'a'; 64 << 10], b"ab".repeat(32 << 10), lengths.join("\n").into_bytes()];
+    let begun = Instant::now();
+    for value in &values {
+        let redactor = knowing(&[("A", value)]);
+        for text in ["aaaaaaaa", "abababab", "YWFh", "%61", &format!("{}c", "a".repeat(100))] {
+            let text = text.repeat((1 << 20) / text.len());
+            assert_eq!(streamed(&redactor, text.as_bytes().chunks(8192)), redactor.text(&text).as_bytes());
+        }
+    }
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn of_forms_that_begin_with_each_other_the_longest_is_found() {
+    let values: Vec<String> =
+        (8..128).map(|length| "a".repeat(length)).chain(["aaaaaaaaab".to_owned(), "aaaaaaaaac-".to_owned()]).collect();
+    let names: Vec<String> = values.iter().map(|value| format!("N{}{}", value.len(), value.trim_matches('a'))).collect();
+    let redactor = Redactor::new(names.iter().zip(&values).map(|(name, value)| (name.as_str(), value.as_bytes()))).unwrap();
+    for length in 8..128 {
+        for end in ["", "A", "d", "~"] {
+            let text = format!("{}{end}", "a".repeat(length));
+            assert_eq!(redactor.text(&text), format!("[redacted:N{length}]{end}"));
+            assert_eq!(streamed(&redactor, text.as_bytes().chunks(3)), redactor.text(&text).as_bytes());
+        }
+    }
+}
+
+#[test]
 fn a_span_that_never_ends_is_not_kept_in_memory() {
     let redactor = knowing(&[("A", b"aaaaaaaa")]);
     let begun = Instant::now();

@@ -22,6 +22,10 @@ const OVERLAP_BYTES: usize = 16;
 const MIN_LINE_BYTES: usize = 16;
 /// Characters after which encoders of base64 begin a new line: PEM, and MIME.
 const WRAPS: [usize; 2] = [64, 76];
+/// Characters from which on such a line is looked for by itself. Threat: who can
+/// have texts redacted and sees what is left learns by trying what stands at the
+/// end of a value, if little enough of it is a form.
+const MIN_WRAPPED_BYTES: usize = 32;
 /// No encoding makes more of a piece than this many times its bytes.
 const LARGEST_GROWTH: usize = 12;
 
@@ -99,7 +103,7 @@ impl Forms<'_> {
             if encoded.len() <= wrap {
                 return;
             }
-            for line in encoded.chunks(wrap) {
+            for line in encoded.chunks(wrap).filter(|line| line.len() >= MIN_WRAPPED_BYTES) {
                 self.into.next_piece();
                 self.into.add(self.name, line);
             }
@@ -108,6 +112,7 @@ impl Forms<'_> {
     }
 
     /// The last line can be too short to be looked for without the one before.
+    /// With it there is enough that cannot be tried.
     fn last_line(&mut self, encoded: &[u8], wrap: usize) {
         let last = encoded.chunks(wrap).next_back().unwrap_or_default();
         let before = encoded.len().saturating_sub(last.len());

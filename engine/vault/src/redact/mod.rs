@@ -26,8 +26,8 @@
 //! accepts the other, and forms in any case would remove ordinary words.) Nor
 //! are chains of encodings other than those named above, hexadecimal with
 //! separators, base64 with line breaks unless the value was encoded alone and
-//! wrapped after 64 or 76 characters, part of a value that is not a whole piece
-//! or line, and values of fewer than [`MIN_REDACTED_BYTES`] bytes. Where base64
+//! wrapped after 64 or 76 characters (a last line of fewer than 32 only where it
+//! follows the one before), part of a value that is not a whole piece or line, and values of fewer than [`MIN_REDACTED_BYTES`] bytes. Where base64
 //! has a value begin or end within a character, that character stays: at most
 //! four bits of the value at either end.
 //!

@@ -11,7 +11,10 @@
 //! 1994). Every form has at least `window` bytes; a window of that size moves
 //! over the text. The last four bytes in the window say how far the next place
 //! is where a form could begin (`shifts`). Where that is here, the first eight
-//! bytes say which forms it could be (`slots`), and those are compared.
+//! bytes say which forms it could be (`slots`), and a binary search among those
+//! finds the one. Who writes the text can have every place of it be such a
+//! place, so what is done at one must not grow with the number of forms that
+//! begin alike: a value can have thousands.
 //!
 //! ```text
 //!     form                     s e c r e t - v
@@ -29,6 +32,9 @@ const KEY_BYTES: usize = 8;
 const GRAM_BYTES: usize = 4;
 /// The largest window. A larger one moves further, and is filled at more cost.
 const MAX_WINDOW_BYTES: usize = 16;
+
+/// Bytes that are compared at once.
+const SHARED_BLOCK: usize = 16;
 
 /// Bytes of the first block of forms, which is more than any form has; each is
 /// twice the one before, up to the last figure.
@@ -144,7 +150,8 @@ impl Gathered {
         let window = shortest.unwrap_or(MAX_WINDOW_BYTES).min(MAX_WINDOW_BYTES);
         let shifts = Shifts::new(window, keyed.len(), keyed.iter().map(|keyed| of(&keyed.form)));
         let slots = Slots::new(&keyed);
-        Patterns { blocks, keyed, shifts, slots }
+        let prefixes = Prefixes::new(keyed.iter().map(|keyed| of(&keyed.form)));
+        Patterns { blocks, keyed, shifts, slots, prefixes }
     }
 }
 
@@ -162,6 +169,7 @@ pub(super) struct Patterns {
     keyed: Vec<Keyed>,
     shifts: Shifts,
     slots: Slots,
+    prefixes: Prefixes,
 }
 
 /// What a search came to.
@@ -224,19 +232,58 @@ impl Patterns {
 
     fn here(&self, text: &[u8], start: usize, last: bool) -> Here {
         let rest = text.get(start..).unwrap_or_default();
-        let mut here = Here::Nothing;
-        // In their order a form comes after those it begins with: the last that stands here is the longest.
-        for keyed in key(rest).map(|key| self.with_key(key)).into_iter().flatten() {
-            let form = self.blocks.of(&keyed.form);
-            if form.len() > rest.len() {
-                if !last && form.starts_with(rest) {
-                    return Here::Beginning;
-                }
-            } else if rest.starts_with(form) {
-                here = Here::Form { end: start + form.len(), name: keyed.form.name };
+        let Some(key) = key(rest) else {
+            return Here::Nothing;
+        };
+        let first = self.slots.first(&self.keyed, key);
+        let (after, shared) = self.search(self.bucket(first, key), rest);
+        // In their order what begins with all of the rest comes right after it.
+        let follows = || self.keyed.get(first + after).is_some_and(|keyed| self.blocks.of(&keyed.form).starts_with(rest));
+        if !last && follows() {
+            return Here::Beginning;
+        }
+        let found = after.checked_sub(1).and_then(|before| self.longest(first + before, shared));
+        found.map_or(Here::Nothing, |form| Here::Form { end: start + form.len(), name: form.name })
+    }
+
+    /// How many of these forms come before a text in their order or are all of
+    /// it, and with how many bytes of the text the last of those begins. That
+    /// many bytes are compared, and hardly more: what lies between two forms
+    /// shares with the text what both do.
+    fn search(&self, bucket: &[Keyed], text: &[u8]) -> (usize, usize) {
+        let (mut low, mut high) = (0, bucket.len());
+        let (mut below, mut above) = (KEY_BYTES, KEY_BYTES);
+        while low < high {
+            let middle = low.midpoint(high);
+            let form = bucket.get(middle).map(|keyed| self.blocks.of(&keyed.form)).unwrap_or_default();
+            let shared = shared(form, text, below.min(above));
+            // Where one ends it is the first of the two.
+            if form.get(shared) <= text.get(shared) {
+                (low, below) = (middle + 1, shared);
+            } else {
+                (high, above) = (middle, shared);
             }
         }
-        here
+        (low, below)
+    }
+
+    /// The longest form of at most so many bytes that this form begins with.
+    /// Every form that stands where the text is begins the one before the text
+    /// in their order.
+    fn longest(&self, mut at: usize, bytes: usize) -> Option<&Form> {
+        let fits = |at: usize| self.keyed.get(at).map(|keyed| &keyed.form).filter(|form| form.len() <= bytes);
+        loop {
+            if let Some(form) = fits(at) {
+                return Some(form);
+            }
+            let link = self.prefixes.link(at)?;
+            // None between here and there fits if the one there does not.
+            let next = if fits(link.far).is_none() { link.far } else { link.near };
+            if next == at {
+                return None;
+            }
+            at = next;
+        }
     }
 
     /// The first place from `from` on at which the rest of the text, shorter
@@ -253,9 +300,16 @@ impl Patterns {
         self.keyed.get(at).is_some_and(|keyed| of(keyed).starts_with(rest))
     }
 
-    fn with_key(&self, key: u64) -> impl Iterator<Item = &Keyed> {
-        let first = self.slots.first(&self.keyed, key);
-        self.keyed.iter().skip(first).take_while(move |keyed| keyed.key == key)
+    /// The forms with a key, of which this is the first. Most often it is the
+    /// only one, so the end is looked for from here.
+    fn bucket(&self, first: usize, key: u64) -> &[Keyed] {
+        let from = self.keyed.get(first..).unwrap_or_default();
+        let mut reach = 1;
+        while from.get(reach).is_some_and(|keyed| keyed.key == key) {
+            reach *= 2;
+        }
+        let near = from.get(..reach).unwrap_or(from);
+        near.get(..near.partition_point(|keyed| keyed.key == key)).unwrap_or_default()
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -263,6 +317,7 @@ impl Patterns {
             + self.keyed.capacity() * size_of::<Keyed>()
             + self.shifts.table.capacity()
             + self.slots.table.capacity() * size_of::<u32>()
+            + self.prefixes.links.capacity() * size_of::<Link>()
     }
 }
 
@@ -377,6 +432,65 @@ impl Slots {
         let mixed = key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         usize::try_from(mixed).unwrap_or(0) & (self.table.len() - 1)
     }
+}
+
+/// For each form which others it begins with: a value of lines of one letter
+/// can have more than a hundred that do.
+struct Prefixes {
+    links: Vec<Link>,
+}
+
+/// From a form to others that it begins with, or to itself where it begins with
+/// none.
+#[derive(Clone, Copy)]
+struct Link {
+    /// The longest of them.
+    near: usize,
+    /// One so much shorter that any is reached in few steps: of the skips in
+    /// Myers' "An applicative random-access stack", 1983.
+    far: usize,
+    /// How many there are.
+    depth: usize,
+}
+
+impl Prefixes {
+    /// Of forms in their order.
+    fn new<'a>(forms: impl ExactSizeIterator<Item = &'a [u8]>) -> Self {
+        let mut prefixes = Self { links: Vec::with_capacity(forms.len()) };
+        // Each begins with those before it.
+        let mut nested: Vec<(usize, &[u8])> = Vec::new();
+        for (index, form) in forms.enumerate() {
+            while nested.pop_if(|(_, outer)| !form.starts_with(outer)).is_some() {}
+            let link = prefixes.next(index, nested.last().map(|(near, _)| *near));
+            prefixes.links.push(link);
+            nested.push((index, form));
+        }
+        prefixes
+    }
+
+    fn link(&self, at: usize) -> Option<Link> {
+        self.links.get(at).copied()
+    }
+
+    fn next(&self, index: usize, near: Option<usize>) -> Link {
+        let linked = |at: usize| self.link(at).map(|link| (at, link));
+        let Some((near, link)) = near.and_then(linked) else {
+            return Link { near: index, far: index, depth: 0 };
+        };
+        // Two skips of one length are joined to one.
+        let joined = linked(link.far).and_then(|(_, far)| linked(far.far).map(|(at, further)| (at, far.depth, further.depth)));
+        let far = joined.filter(|(_, far, further)| link.depth - far == far - further).map_or(near, |(at, ..)| at);
+        Link { near, far, depth: link.depth + 1 }
+    }
+}
+
+/// With how many equal bytes two texts begin, of which so many are known to be.
+fn shared(a: &[u8], b: &[u8], known: usize) -> usize {
+    let (a, b) = (a.get(known..).unwrap_or_default(), b.get(known..).unwrap_or_default());
+    let blocks = a.as_chunks::<SHARED_BLOCK>().0.iter().zip(b.as_chunks::<SHARED_BLOCK>().0);
+    let equal = blocks.take_while(|(a, b)| a == b).count() * SHARED_BLOCK;
+    let left = a.iter().zip(b).skip(equal).take_while(|(a, b)| a == b).count();
+    known + equal + left
 }
 
 /// The first bytes, in an order that numbers keep.
