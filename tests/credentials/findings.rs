@@ -120,7 +120,7 @@ fn a_log_whose_first_key_was_taken_away_does_not_pass() {
         return;
     }
     ok(&vaulted.home.run(&["audit", "verify"]));
-    crate::support::database::edit(&vaulted.home.path(), "UPDATE vault SET audit_root = NULL");
+    crate::support::database::edit(&vaulted.home.path(), "db.execute('UPDATE vault SET audit_root = NULL')");
     let verified = vaulted.home.run(&["audit", "verify"]);
     assert_eq!(verified.code, Some(1), "{verified}");
     assert_clean("the answer", verified.text().as_bytes(), VALUE);

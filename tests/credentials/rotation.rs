@@ -503,7 +503,7 @@ fn copied(from: &Path, to: &Path) {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new().mode(0o700).create(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().flatten() {
-        if !entry.path().is_file() || entry.file_name() == "vault.key" {
+        if !entry.path().is_file() {
             continue;
         }
         std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();

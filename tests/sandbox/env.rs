@@ -6,12 +6,12 @@ use crate::support::guests;
 use crate::support::home::Home;
 use crate::support::library::Job;
 
-const OPERATORS: [(&str, &str); 3] = [("WARDROOM_TEST_TOKEN", "canary"), ("HOME", "/home/operator"), ("PATH", "/bin")];
+const OPERATORS: [(&str, &str); 3] = [("TEST_TOKEN", "canary"), ("HOME", "/home/operator"), ("PATH", "/bin")];
 
 #[test]
 fn a_granted_variable_is_seen_and_no_other() {
-    let finished = Job::command("env").environment(&OPERATORS).env("WARDROOM_TEST_TOKEN").finish();
-    assert_eq!(finished.json(), &json!({ "WARDROOM_TEST_TOKEN": "canary" }));
+    let finished = Job::command("env").environment(&OPERATORS).env("TEST_TOKEN").finish();
+    assert_eq!(finished.json(), &json!({ "TEST_TOKEN": "canary" }));
     let script = Job::script("return process.env").environment(&OPERATORS).env("HOME").finish();
     assert_eq!(script.json(), &json!({ "HOME": "/home/operator" }));
 }
@@ -36,11 +36,11 @@ fn the_command_lines_own_environment_stays_outside() {
     let guest = guests::command("env");
     let run = |flags: &[&str]| {
         let mut command = home.command(&["run", "--json"]);
-        command.args(flags).arg(&guest).env("WARDROOM_TEST_TOKEN", "canary").env("OTHER", "canary");
+        command.args(flags).arg(&guest).env("TEST_TOKEN", "canary").env("OTHER", "canary");
         let ended = crate::support::home::Running::start(&mut command, b"").wait();
         assert_eq!(ended.code, Some(0), "{ended}");
         ended.json()["output"]["json"].clone()
     };
     assert_eq!(run(&[]), json!({}));
-    assert_eq!(run(&["--allow-env=WARDROOM_TEST_TOKEN"]), json!({ "WARDROOM_TEST_TOKEN": "canary" }));
+    assert_eq!(run(&["--allow-env=TEST_TOKEN"]), json!({ "TEST_TOKEN": "canary" }));
 }

@@ -218,7 +218,10 @@ mod tests {
         let texts = |kind, value: &str| -> Vec<String> {
             parts(kind, value.as_bytes()).into_iter().map(|part| String::from_utf8_lossy(&part).into_owned()).collect()
         };
-        assert_eq!(texts(CredentialKind::Url, "https://h.example/a/b?k=v"), ["/a/b?k=v", "k=v"]);
+        assert_eq!(texts(CredentialKind::Url, "https://h.example/a/b?k=v"), ["/a/b?k=v", "k=v", "a/b?k=v"]);
+        let long = "https://h.example/services/0123456789ab?k=a%20long%20value";
+        let pieces = ["0123456789ab", "a long value"].map(str::to_owned);
+        assert!(pieces.iter().all(|piece| texts(CredentialKind::Url, long).contains(piece)));
         assert_eq!(texts(CredentialKind::Url, "https://h.example"), [""; 0]);
         assert_eq!(texts(CredentialKind::Form, r#"{"user":"me","port":5,"password":"p\"w"}"#), ["me", "p\"w"]);
         assert_eq!(texts(CredentialKind::ApiKey, "https://h.example/a"), [""; 0]);
