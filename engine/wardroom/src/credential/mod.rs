@@ -1,7 +1,7 @@
 //! Credentials: what a person stores, names and hands to programs.
 //!
 //! Values go in here and never come out: no function of this module answers one.
-//! What a run may do with them is [`lent`].
+//! What a run may do with them is in `lent.rs`.
 
 mod lent;
 mod value;
