@@ -167,12 +167,6 @@ pub enum CredentialScopeError {
 }
 
 impl CredentialScope {
-    /// A credential in header values toward its own hosts.
-    #[must_use]
-    pub const fn plain(name: CredentialName) -> Self {
-        Self { name, host: None, uses: BTreeSet::new() }
-    }
-
     /// Whatever the other allows, this one allows too. A scope without a host
     /// asks for no more than it is given.
     #[must_use]
