@@ -96,6 +96,11 @@ fn the_command_line_is_read_and_printed_to_in_the_cli_alone() {
 }
 
 #[test]
+fn cron_expressions_are_read_in_the_schedule_alone() {
+    none(&trespasses(&["croner"], |path| path.starts_with("engine/schedule/")), "only engine/schedule names croner");
+}
+
+#[test]
 fn keys_and_their_places_are_named_in_the_vault_alone() {
     let words = ["aes_gcm", "pbkdf2", "keyring_core", "zbus_secret_service_keyring_store", "aho_corasick", "expose_bytes", "expose_text"];
     // The audit log's first key goes to the vault to be sealed, and values come
@@ -136,6 +141,28 @@ fn the_vocabulary_opens_nothing() {
 }
 
 #[test]
+fn schedules_are_arithmetic() {
+    let words = [
+        "tokio",
+        "rusqlite",
+        "getrandom",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::process",
+        "std::thread",
+        "std::io",
+        "SystemTime",
+        "SystemClock",
+        "Timestamp::now",
+        "Zoned::now",
+    ];
+    // Its tests start an independent reckoner and read the environment.
+    let allowed = |path: &str| !path.starts_with("engine/schedule/src/");
+    none(&trespasses(&words, allowed), "engine/schedule is arithmetic: no clock, no files, no threads");
+}
+
+#[test]
 fn unsafe_code_stands_in_one_place() {
     let found = trespasses(&["unsafe"], |path| path == "engine/host/src/load.rs");
     none(&found, "only engine/host/src/load.rs has unsafe code");
@@ -163,6 +190,7 @@ fn arrows_between_crates_go_down_only() {
     assert_eq!(dependencies("host"), ["wardroom-core"]);
     assert_eq!(dependencies("db"), ["wardroom-core"]);
     assert_eq!(dependencies("vault"), ["wardroom-core"]);
+    assert_eq!(dependencies("schedule"), ["wardroom-core"]);
     assert_eq!(dependencies("wardroom"), ["wardroom-core", "wardroom-db", "wardroom-host", "wardroom-vault"]);
 }
 

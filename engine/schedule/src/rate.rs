@@ -1,0 +1,122 @@
+//! How often something may start.
+//!
+//! Owns the limit and its arithmetic over a sliding window: in no stretch of
+//! time as long as the period are there more starts than the count. Never keeps
+//! the starts: the caller has them.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use wardroom_core::clock::Timestamp;
+use wardroom_core::limit::DurationText;
+use wardroom_core::text::truncated;
+
+/// The most starts that a limit can let through in a period.
+pub const MAX_COUNT: u32 = 10_000;
+/// The shortest period of a limit.
+pub const MIN_RATE_PERIOD: Duration = Duration::from_secs(1);
+/// The longest period of a limit: 30 days.
+pub const MAX_RATE_PERIOD: Duration = Duration::from_secs(30 * 86_400);
+
+/// The longest text that an error repeats, in bytes.
+const MAX_SHOWN: usize = 40;
+
+/// So many starts in a period: `10/1h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RateLimit {
+    count: u32,
+    period: Duration,
+}
+
+impl RateLimit {
+    /// `count` starts (1 to [`MAX_COUNT`]) in any `period` ([`MIN_RATE_PERIOD`]
+    /// to [`MAX_RATE_PERIOD`]).
+    ///
+    /// # Errors
+    ///
+    /// [`RateError::Count`] and [`RateError::Period`].
+    pub fn new(count: u32, period: Duration) -> Result<Self, RateError> {
+        if !(1..=MAX_COUNT).contains(&count) {
+            return Err(RateError::Count(count));
+        }
+        if !(MIN_RATE_PERIOD..=MAX_RATE_PERIOD).contains(&period) {
+            return Err(RateError::Period(DurationText(period)));
+        }
+        Ok(Self { count, period })
+    }
+
+    /// How many starts.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// In which time.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        self.period
+    }
+
+    /// When the next start is allowed: `now`, or later. Starts older than the
+    /// period need not be among `starts`; their order is of no importance.
+    ///
+    /// A start leaves the window exactly one period after it. A start in the
+    /// future, as a clock that was set back leaves behind, counts as one now,
+    /// so that nothing is blocked for longer than a period.
+    #[must_use]
+    pub fn earliest(&self, starts: &[Timestamp], now: Timestamp) -> Timestamp {
+        let period = i64::try_from(self.period.as_millis()).unwrap_or(i64::MAX);
+        let mut leaving: Vec<i64> =
+            starts.iter().map(|start| start.ms().min(now.ms()).saturating_add(period)).filter(|end| *end > now.ms()).collect();
+        leaving.sort_unstable();
+        // All but `count - 1` of them have to be gone.
+        let allowed = usize::try_from(self.count).unwrap_or(usize::MAX);
+        leaving.len().checked_sub(allowed).and_then(|index| leaving.get(index)).map_or(now, |end| Timestamp::from_ms(*end))
+    }
+}
+
+/// A limit that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RateError {
+    /// Outside 1 to [`MAX_COUNT`].
+    #[error("a rate of {0} starts is out of range: expected 1 to {MAX_COUNT}")]
+    Count(u32),
+    /// Outside [`MIN_RATE_PERIOD`] to [`MAX_RATE_PERIOD`].
+    #[error("a rate's period of {0} is out of range: expected {min} to {max}", min = DurationText(MIN_RATE_PERIOD), max = DurationText(MAX_RATE_PERIOD))]
+    Period(DurationText),
+    /// A text that is no limit.
+    #[error("`{0}` is no rate: expected a count and a period, like 10/1h")]
+    Text(String),
+}
+
+impl FromStr for RateLimit {
+    type Err = RateError;
+
+    fn from_str(text: &str) -> Result<Self, RateError> {
+        let unreadable = || RateError::Text(truncated(text, MAX_SHOWN).to_owned());
+        let (count, period) = text.split_once('/').ok_or_else(unreadable)?;
+        let DurationText(period) = period.parse().map_err(|_| unreadable())?;
+        Self::new(count.trim().parse().map_err(|_| unreadable())?, period)
+    }
+}
+
+impl fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.count, DurationText(self.period))
+    }
+}
+
+impl Serialize for RateLimit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RateLimit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
