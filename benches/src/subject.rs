@@ -166,6 +166,7 @@ impl Subject {
             id: ExecutionId::fresh(),
             attempt: 1,
             trigger: Trigger::Cli,
+            occasion: wardroom_core::task::Occasion::default(),
             subject: self.program.name.clone(),
             program: self.program.clone(),
             entry: self.entry.clone(),

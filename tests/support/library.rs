@@ -271,6 +271,7 @@ impl Job {
             id: ExecutionId::fresh(),
             attempt: 1,
             trigger: Trigger::Cli,
+            occasion: wardroom_core::task::Occasion::default(),
             subject: self.program.name.clone(),
             program: Arc::new(self.program),
             entry: entry.clone(),

@@ -97,6 +97,16 @@ pub struct UnknownStatus(pub String);
 pub enum Trigger {
     /// A person at the command line.
     Cli,
+    /// A slot of its task's schedule.
+    Schedule,
+    /// Another task's success.
+    After,
+    /// Another task's failure.
+    OnFailure,
+    /// Another task's first success after a failure.
+    OnRecovery,
+    /// A file that changed.
+    Files,
 }
 
 impl Trigger {
@@ -105,6 +115,11 @@ impl Trigger {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Cli => "cli",
+            Self::Schedule => "schedule",
+            Self::After => "after",
+            Self::OnFailure => "on-failure",
+            Self::OnRecovery => "on-recovery",
+            Self::Files => "files",
         }
     }
 }

@@ -102,14 +102,17 @@ impl Default for Limits {
 }
 
 /// Limits that somebody named; the others stay as they are.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NamedLimits {
     /// As [`Limits::deadline`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<DurationText>,
     /// As [`Limits::memory`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<SizeText>,
     /// As [`Limits::fuel`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
 }
 
@@ -239,6 +242,12 @@ fn write_scaled(f: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)], z
 
 macro_rules! as_text {
     ($($name:ident),*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)

@@ -16,6 +16,7 @@ use crate::failure::Outcome;
 use crate::id::ExecutionId;
 use crate::limit::Limits;
 use crate::program::{Entry, Program};
+use crate::task::Occasion;
 use crate::witness::{BoxFuture, StateSource, Witness};
 
 /// What an execution is given to work on.
@@ -40,6 +41,8 @@ pub struct Resolved {
     pub attempt: u32,
     /// What asked for it.
     pub trigger: Trigger,
+    /// Why, beside that.
+    pub occasion: Occasion,
     /// On whom grants hang: for the command line, the program's real path and
     /// function.
     pub subject: String,

@@ -53,6 +53,12 @@ pub(crate) fn parsed<T: FromStr>(row: &Row<'_>, column: &'static str) -> Result<
     plain::<String>(row, column)?.parse().map_err(|_| DbError::Damaged { column })
 }
 
+/// A text that is read back by its own type, where there is one.
+pub(crate) fn optional_parsed<T: FromStr>(row: &Row<'_>, column: &'static str) -> Result<Option<T>, DbError> {
+    let text: Option<String> = plain(row, column)?;
+    text.map(|text| text.parse().map_err(|_| DbError::Damaged { column })).transpose()
+}
+
 /// A JSON text.
 pub(crate) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &'static str) -> Result<T, DbError> {
     serde_json::from_str(&plain::<String>(row, column)?).map_err(|_| DbError::Damaged { column })

@@ -1,8 +1,9 @@
 //! Executions: one row per attempt, and the one place that moves its status.
 //!
-//! Rows come into being running ([`Database::start`]) or whole
-//! ([`Database::record`]), and leave a status only through `MOVE` and
-//! `INTERRUPT`, which both ask `status` what may follow what.
+//! Rows come into being queued (by `insert_queued`), running
+//! ([`Database::start`]) or whole ([`Database::record`]), and leave a status only
+//! through `BEGIN`, `BEGIN_BARE`, `EMPTY_QUEUE`, `MOVE` and `INTERRUPT`, which all
+//! ask `status` what may follow what.
 
 use std::borrow::Cow;
 
@@ -20,7 +21,7 @@ use wardroom_core::limit::Limits;
 use wardroom_core::log::LogLine;
 
 use crate::column::{
-    count, from_json, integer, json, optional_count, optional_json, optional_time, optional_word, parsed, plain, time, word,
+    count, from_json, integer, json, optional_count, optional_json, optional_parsed, optional_time, optional_word, parsed, plain, time, word,
 };
 use crate::status::before;
 use crate::writer::Answer;
@@ -54,6 +55,10 @@ pub struct StartRow<'a> {
     pub started_at: Timestamp,
     /// The slot of its schedule, where it has one.
     pub scheduled_for: Option<Timestamp>,
+    /// The execution that led to this one, where one did.
+    pub origin: Option<ExecutionId>,
+    /// It waits as a row already, which starts now.
+    pub is_queued: bool,
     /// Its params, redacted.
     pub params: &'a Map<String, Value>,
     /// What it holds.
@@ -90,6 +95,12 @@ pub struct ExecutionSummary {
     pub trigger: Trigger,
     /// The task it is a run of.
     pub task: Option<String>,
+    /// The slot of its schedule; of several that were skipped, the first.
+    pub scheduled_for: Option<Timestamp>,
+    /// The last of several slots that were skipped together.
+    pub slot_last: Option<Timestamp>,
+    /// How many slots were skipped together.
+    pub slot_count: Option<u64>,
     /// On whom its grants hang.
     pub subject: String,
     /// The program as it was named.
@@ -119,8 +130,10 @@ pub struct ExecutionRecord {
     /// What lists show.
     #[serde(flatten)]
     pub summary: ExecutionSummary,
-    /// The slot of its schedule.
-    pub scheduled_for: Option<Timestamp>,
+    /// The execution that led to this one.
+    pub origin: Option<ExecutionId>,
+    /// Where it waits: it is not started earlier than this.
+    pub not_before: Option<Timestamp>,
     /// The process that ran it.
     pub holder: Option<String>,
     /// The client's session that asked.
@@ -155,10 +168,15 @@ impl Database {
     /// Records that an execution started.
     ///
     /// The answer is [`DbError::DuplicateExecution`] where the attempt is
-    /// recorded already.
+    /// recorded already; for one that waits in the queue,
+    /// [`DbError::UnknownExecution`] or [`DbError::IllegalMove`] where it does
+    /// not any more.
     pub fn start(&self, start: &StartRow<'_>) -> Answer<()> {
         match Started::encode(start) {
-            Ok(started) => self.write(move |connection| insert(connection, &started, &Standing::RUNNING).map(drop)),
+            Ok(started) => self.write(move |connection| match started.is_queued {
+                true => begin(connection, &started).map(drop),
+                false => insert(connection, &started, &Standing::RUNNING).map(drop),
+            }),
             Err(error) => Answer::known(Err(error)),
         }
     }
@@ -186,6 +204,11 @@ impl Database {
     pub fn record(&self, start: &StartRow<'_>, ending: Ending<'_>) -> Answer<()> {
         match Started::encode(start).and_then(|started| Ok((started, Ended::encode(ending)?))) {
             Ok((started, ended)) => self.write(move |connection| {
+                if started.is_queued {
+                    begin(connection, &started)?;
+                    let row = change_status(connection, started.id, started.attempt, &ended.standing)?;
+                    return ended.keep(connection, row.serial, &row.subject);
+                }
                 let serial = insert(connection, &started, &ended.standing)?;
                 ended.keep(connection, serial, &started.subject)
             }),
@@ -286,14 +309,33 @@ pub(crate) fn place(connection: &Connection, id: ExecutionId, attempt: u32) -> R
 const INSERT: &str = "
     INSERT INTO executions (
         id, attempt, trigger, task, subject, program, digest, holder, session,
-        created_ms, started_ms, scheduled_for_ms, params, access, limits,
+        created_ms, started_ms, scheduled_for_ms, origin, followed, params, access, limits,
         status, reason, finished_ms, failure_kind, blame, failure, result_kind, result,
         cpu_us, fuel, peak_memory, hosts, refusals, log_truncated, output_truncated, redactions)
     VALUES (
         ?, ?, ?, ?, ?, ?, ?, ?, ?,
-        ?, ?, ?, ?, ?, ?,
+        ?, ?, ?, ?, ?, ?, ?, ?,
         ?, ?, ?, ?, ?, ?, ?, ?,
         ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// Starts what waited in the queue, with what was resolved and authorized when
+/// its turn came.
+const BEGIN: &str = "
+    UPDATE executions
+    SET status = ?1, holder = ?2, started_ms = ?3, program = ?4, digest = ?5, params = ?6, access = ?7, limits = ?8
+    WHERE id = ?9 AND attempt = ?10 AND status IN (?11, ?12)";
+
+/// The same for what turns out not to be startable: it held nothing.
+const BEGIN_BARE: &str = "
+    UPDATE executions
+    SET status = ?1, holder = ?2, started_ms = ?3
+    WHERE id = ?4 AND attempt = ?5 AND status IN (?6, ?7)";
+
+/// Takes all that waits of a subject out of the queue.
+const EMPTY_QUEUE: &str = "
+    UPDATE executions INDEXED BY executions_queued
+    SET status = ?1, reason = ?2, finished_ms = ?3, followed = 1
+    WHERE status = 'queued' AND status IN (?4, ?5) AND subject = ?6";
 
 /// Moves one attempt, if it stands where the new status may be reached from.
 const MOVE: &str = "
@@ -312,12 +354,12 @@ const INTERRUPT: &str = "
     RETURNING id, attempt";
 
 /// A row that was moved.
-struct Moved {
-    serial: i64,
-    subject: String,
+pub(crate) struct Moved {
+    pub(crate) serial: i64,
+    pub(crate) subject: String,
 }
 
-fn change_status(connection: &Connection, id: ExecutionId, attempt: u32, standing: &Standing) -> Result<Moved, DbError> {
+pub(crate) fn change_status(connection: &Connection, id: ExecutionId, attempt: u32, standing: &Standing) -> Result<Moved, DbError> {
     let id_text = id.to_string();
     let [from, or_from] = sources(standing.status);
     let status: [&dyn ToSql; 1] = [&standing.status.name()];
@@ -327,10 +369,15 @@ fn change_status(connection: &Connection, id: ExecutionId, attempt: u32, standin
     let moved = statement.query_row(params, |row| Ok(Moved { serial: row.get(0)?, subject: row.get(1)? })).optional()?;
     match moved {
         Some(moved) => Ok(moved),
-        None => {
-            let from = place(connection, id, attempt)?.status;
-            Err(DbError::IllegalMove { id, attempt, from, to: standing.status })
-        }
+        None => Err(not_from_here(connection, id, attempt, standing.status)),
+    }
+}
+
+/// Why an attempt was not moved.
+fn not_from_here(connection: &Connection, id: ExecutionId, attempt: u32, to: Status) -> DbError {
+    match place(connection, id, attempt) {
+        Ok(place) => DbError::IllegalMove { id, attempt, from: place.status, to },
+        Err(error) => error,
     }
 }
 
@@ -339,6 +386,44 @@ fn change_status(connection: &Connection, id: ExecutionId, attempt: u32, standin
 fn sources(to: Status) -> [Option<&'static str>; 2] {
     let mut from = before(to).iter().map(|status| status.name());
     [from.next(), from.next()]
+}
+
+fn begin(connection: &Connection, started: &Started) -> Result<(), DbError> {
+    let [from, or_from] = sources(Status::Running);
+    let begun = connection.prepare_cached(BEGIN)?.execute(params![
+        Status::Running.name(),
+        started.holder,
+        started.started_ms,
+        started.program,
+        started.digest,
+        started.params,
+        started.access,
+        started.limits,
+        started.id_text,
+        started.attempt,
+        from,
+        or_from,
+    ])?;
+    match begun {
+        0 => Err(not_from_here(connection, started.id, started.attempt, Status::Running)),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn begin_bare(connection: &Connection, id: ExecutionId, attempt: u32, holder: &str, now: Timestamp) -> Result<(), DbError> {
+    let [from, or_from] = sources(Status::Running);
+    let params = params![Status::Running.name(), holder, now.ms(), id.to_string(), attempt, from, or_from];
+    match connection.prepare_cached(BEGIN_BARE)?.execute(params)? {
+        0 => Err(not_from_here(connection, id, attempt, Status::Running)),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn empty_queue(connection: &Connection, subject: &str, reason: &str, now: Timestamp) -> Result<(), DbError> {
+    let [from, or_from] = sources(Status::Skipped);
+    let params = params![Status::Skipped.name(), reason, now.ms(), from, or_from, subject];
+    connection.prepare_cached(EMPTY_QUEUE)?.execute(params)?;
+    Ok(())
 }
 
 fn insert(connection: &Connection, started: &Started, standing: &Standing) -> Result<i64, DbError> {
@@ -374,6 +459,10 @@ struct Started {
     created_ms: i64,
     started_ms: i64,
     scheduled_for_ms: Option<i64>,
+    origin: Option<String>,
+    is_queued: bool,
+    /// Of a task's run, what follows is to be looked at.
+    followed: bool,
     params: String,
     access: String,
     limits: String,
@@ -395,6 +484,9 @@ impl Started {
             created_ms: start.created_at.ms(),
             started_ms: start.started_at.ms(),
             scheduled_for_ms: start.scheduled_for.map(Timestamp::ms),
+            origin: start.origin.map(|origin| origin.to_string()),
+            is_queued: start.is_queued,
+            followed: start.task.is_none(),
             params: json("params", start.params)?,
             access: json("access", start.access)?,
             limits: json("limits", start.limits)?,
@@ -402,7 +494,7 @@ impl Started {
     }
 
     /// In the order of [`INSERT`].
-    fn columns(&self) -> [&dyn ToSql; 15] {
+    fn columns(&self) -> [&dyn ToSql; 17] {
         [
             &self.id_text,
             &self.attempt,
@@ -416,6 +508,8 @@ impl Started {
             &self.created_ms,
             &self.started_ms,
             &self.scheduled_for_ms,
+            &self.origin,
+            &self.followed,
             &self.params,
             &self.access,
             &self.limits,
@@ -424,7 +518,7 @@ impl Started {
 }
 
 /// The columns that a move sets, beside the status itself.
-struct Standing {
+pub(crate) struct Standing {
     status: Status,
     reason: Option<String>,
     finished_ms: Option<i64>,
@@ -462,6 +556,23 @@ impl Standing {
         output_truncated: false,
         redactions: 0,
     };
+
+    /// Of one that leaves the queue without having run.
+    pub(crate) fn never_ran(status: Status, reason: Option<String>, now: Timestamp) -> Self {
+        Self { status, reason, finished_ms: Some(now.ms()), ..Self::RUNNING }
+    }
+
+    /// Of one that failed before it could do anything.
+    pub(crate) fn never_began(failure: &Failure, now: Timestamp) -> Result<Self, DbError> {
+        Ok(Self {
+            status: failure.status(),
+            finished_ms: Some(now.ms()),
+            failure_kind: Some(failure.kind.name()),
+            blame: Some(failure.blame().name()),
+            failure: Some(json("failure", failure)?),
+            ..Self::RUNNING
+        })
+    }
 
     fn encode(ending: &Ending<'_>) -> Result<Self, DbError> {
         let (outcome, usage) = (ending.outcome, &ending.outcome.usage);
@@ -557,7 +668,7 @@ fn output(row: &Row<'_>) -> Result<Option<Output>, DbError> {
 /// The columns of an [`ExecutionSummary`].
 pub(crate) const SUMMARY: &str = "
     id, attempt, status, reason, trigger, task, subject, program, digest,
-    created_ms, started_ms, finished_ms, duration_ms, failure_kind, blame, redactions";
+    created_ms, started_ms, finished_ms, scheduled_for_ms, slot_last_ms, slot_count, duration_ms, failure_kind, blame, redactions";
 
 /// Reads a row that has at least the columns of [`SUMMARY`].
 pub(crate) fn summary(row: &Row<'_>) -> Result<ExecutionSummary, DbError> {
@@ -568,6 +679,9 @@ pub(crate) fn summary(row: &Row<'_>) -> Result<ExecutionSummary, DbError> {
         reason: plain(row, "reason")?,
         trigger: word(row, "trigger")?,
         task: plain(row, "task")?,
+        scheduled_for: optional_time(row, "scheduled_for_ms")?,
+        slot_last: optional_time(row, "slot_last_ms")?,
+        slot_count: optional_count(row, "slot_count")?,
         subject: plain(row, "subject")?,
         program: plain(row, "program")?,
         digest: parsed(row, "digest")?,
@@ -593,7 +707,8 @@ fn record(row: &Row<'_>) -> Result<ExecutionRecord, DbError> {
     };
     Ok(ExecutionRecord {
         summary: summary(row)?,
-        scheduled_for: optional_time(row, "scheduled_for_ms")?,
+        origin: optional_parsed(row, "origin")?,
+        not_before: optional_time(row, "not_before_ms")?,
         holder: plain(row, "holder")?,
         session: plain(row, "session")?,
         params: from_json(row, "params")?,
@@ -642,7 +757,7 @@ mod tests {
         // A meter beyond what SQLite counts stays at the maximum.
         outcome.usage.fuel = Some(u64::MAX / 2);
         assert_eq!((&first.usage, &first.failure), (&outcome.usage, &None));
-        (first.summary.id, first.session, first.scheduled_for) = (two.id, Some("client".to_owned()), Some(at(900)));
+        (first.summary.id, first.session, first.summary.scheduled_for) = (two.id, Some("client".to_owned()), Some(at(900)));
         assert_eq!(first, second);
         assert_eq!(database.lines(whole.id, 1, 0, 9).unwrap(), database.lines(two.id, 1, 0, 9).unwrap());
     }

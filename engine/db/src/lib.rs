@@ -3,8 +3,9 @@
 //! Owns `wardroom.db`, its schema and every statement sent to it; the only crate
 //! that names rusqlite. It must never judge what a grant means, run anything, or
 //! ask for the time; of credentials it sees sealed values alone. One file per
-//! table: [`executions`], [`log_lines`], [`grants`], [`state`],
-//! [`credentials`], [`vault`], [`audit`]; `file` opens, `writer` commits.
+//! table: [`executions`], [`log_lines`], [`grants`], [`state`], [`tasks`],
+//! [`slots`], [`credentials`], [`vault`], [`audit`]; `queue` is what waits among
+//! the executions, `file` opens, `writer` commits.
 //!
 //! Writes are queued when they are called and answered when they are durable
 //! ([`Answer`]). Reads block the calling thread, for microseconds where an index
@@ -32,9 +33,13 @@ pub mod log_lines;
 mod migration;
 #[cfg(test)]
 mod processes;
+pub mod queue;
 mod retention;
+pub mod slots;
 pub mod state;
+pub mod stats;
 mod status;
+pub mod tasks;
 #[cfg(test)]
 mod testing;
 pub mod vault;
@@ -51,7 +56,11 @@ pub use file::{DbConfig, Durability};
 pub use grants::{GrantRecord, NewGrant};
 pub use listing::Filter;
 pub use log_lines::LineRecord;
+pub use queue::{Followed, Following, NewQueued, QueuedRecord, Tally, Unfollowed};
 pub use retention::Retention;
+pub use slots::{Accounted, Accounting, SkippedRun, SlotRecord, WhenBusy};
+pub use stats::TaskStats;
+pub use tasks::{Link, LinkKind, ScheduledRecord, SpanRecord, TaskChange, TaskRecord, TaskTerms};
 pub use vault::{NewVault, Resealed, Sealed, Sealing, VaultChange, VaultCreation, VaultRecord, VaultSwap};
 pub use writer::Answer;
 

@@ -16,6 +16,8 @@ use crate::{Database, DbError};
 pub struct Filter {
     /// Standing there.
     pub status: Option<Status>,
+    /// Of exactly this task, by its name; it counts before the subject.
+    pub task: Option<String>,
     /// Of exactly this subject.
     pub subject: Option<String>,
     /// Of programs whose shown name contains this, letter by letter.
@@ -35,7 +37,7 @@ pub struct Filter {
 impl Default for Filter {
     /// The newest 50.
     fn default() -> Self {
-        Self { status: None, subject: None, program: None, since: None, until: None, text: None, limit: 50, offset: 0 }
+        Self { status: None, task: None, subject: None, program: None, since: None, until: None, text: None, limit: 50, offset: 0 }
     }
 }
 
@@ -47,10 +49,11 @@ impl Database {
     /// Those of reading: [`DbError::Damaged`], [`DbError::Corrupt`],
     /// [`DbError::Disk`], [`DbError::Busy`].
     pub fn list(&self, filter: &Filter) -> Result<Vec<ExecutionSummary>, DbError> {
-        self.read(|connection| match (&filter.subject, &filter.program) {
-            (None, Some(part)) => list_programs(connection, filter, &programs(connection, part)?),
-            (Some(subject), _) => Lane::of_subject(filter, subject).list(connection),
-            (None, None) => Lane::of_all(filter).list(connection),
+        self.read(|connection| match (filter.task.as_ref(), &filter.subject, &filter.program) {
+            (Some(task), _, _) => Lane::of_task(filter, task).list(connection),
+            (None, None, Some(part)) => list_programs(connection, filter, &programs(connection, part)?),
+            (None, Some(subject), _) => Lane::of_subject(filter, subject).list(connection),
+            (None, None, None) => Lane::of_all(filter).list(connection),
         })
     }
 }
@@ -100,6 +103,13 @@ struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
+    fn of_task(filter: &'a Filter, task: &'a str) -> Self {
+        let mut lane = Self::over("executions_by_task", filter);
+        lane.only("task = ?", task);
+        lane.also_subject_and_program(filter);
+        lane
+    }
+
     fn of_subject(filter: &'a Filter, subject: &'a str) -> Self {
         let mut lane = Self::over("executions_by_subject", filter);
         lane.only("subject = ?", subject);
@@ -107,6 +117,16 @@ impl<'a> Lane<'a> {
             lane.only("instr(program, ?) > 0", part);
         }
         lane
+    }
+
+    /// What no index but the task's own serves.
+    fn also_subject_and_program(&mut self, filter: &'a Filter) {
+        if let Some(subject) = &filter.subject {
+            self.only("subject = ?", subject);
+        }
+        if let Some(part) = &filter.program {
+            self.only("instr(program, ?) > 0", part);
+        }
     }
 
     fn of_program(filter: &'a Filter, program: &'a str) -> Self {
@@ -279,7 +299,8 @@ mod tests {
             .into_iter()
             .flat_map(|status| time.into_iter().map(move |at| Filter { status, since: at, until: at, ..Filter::default() }));
         for filter in filters {
-            let lanes = [Lane::of_all(&filter), Lane::of_subject(&filter, "s"), Lane::of_program(&filter, "p")];
+            let lanes =
+                [Lane::of_all(&filter), Lane::of_subject(&filter, "s"), Lane::of_program(&filter, "p"), Lane::of_task(&filter, "t")];
             for (place, lane) in lanes.iter().enumerate() {
                 let plan = database.read(|connection| Ok(plan(connection, lane, SUMMARY))).unwrap();
                 let [only] = plan.as_slice() else { panic!("{filter:?}: {plan:?}") };

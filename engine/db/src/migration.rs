@@ -14,6 +14,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_state.sql"),
     include_str!("../migrations/0004_credentials.sql"),
     include_str!("../migrations/0005_audit.sql"),
+    include_str!("../migrations/0006_tasks.sql"),
 ];
 
 /// Brings a database to the version of these migrations, all or nothing.

@@ -43,6 +43,7 @@ impl Database {
             let batch = batch.to_vec();
             deleted += self.write(move |connection| delete(connection, &batch)).await?;
         }
+        self.write(move |connection| forget_slots(connection, oldest(now, retention))).await?;
         Ok(deleted)
     }
 }
@@ -56,15 +57,32 @@ fn outlived(connection: &Connection, now: Timestamp, retention: Retention) -> Re
         SELECT id, attempt
         FROM (
             SELECT id, attempt, status, created_ms,
-                   ROW_NUMBER() OVER (PARTITION BY task ORDER BY created_ms DESC, serial DESC) AS place
+                   ROW_NUMBER() OVER (PARTITION BY task, slot_count IS NOT NULL ORDER BY created_ms DESC, serial DESC) AS place,
+                   slot_count
             FROM executions)
-        WHERE (created_ms < ? OR place > ?) AND status NOT IN ('queued', 'running', 'awaiting-approval')
+        WHERE (created_ms < ? OR (place > ? AND slot_count IS NULL)) AND status NOT IN ('queued', 'running', 'awaiting-approval')
         ORDER BY created_ms";
-    let oldest = now.ms().saturating_sub(i64::from(retention.max_age_days) * MS_PER_DAY);
+    let oldest = oldest(now, retention);
     let mut statement = connection.prepare_cached(OUTLIVED)?;
     let keys =
         statement.query_and_then(params![oldest, integer(retention.per_task)], |row| Ok((plain(row, "id")?, plain(row, "attempt")?)))?;
     keys.collect()
+}
+
+fn oldest(now: Timestamp, retention: Retention) -> i64 {
+    now.ms().saturating_sub(i64::from(retention.max_age_days) * MS_PER_DAY)
+}
+
+/// What became of slots is told for as long as executions are kept, also of
+/// those that were too many for their task.
+fn forget_slots(connection: &Connection, oldest: i64) -> Result<(), DbError> {
+    const SLOTS: &str = "
+        DELETE FROM slots WHERE at_ms < ?";
+    const SPANS: &str = "
+        DELETE FROM schedule_spans WHERE until_ms < ?";
+    connection.prepare_cached(SLOTS)?.execute([oldest])?;
+    connection.prepare_cached(SPANS)?.execute([oldest])?;
+    Ok(())
 }
 
 /// The status is not asked again: what is final stays final.

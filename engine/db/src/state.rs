@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::column::{count, plain};
+use crate::writer::Answer;
 use crate::{Database, DbError};
 
 impl Database {
@@ -35,6 +36,16 @@ impl Database {
             let mut statement = connection.prepare_cached(BYTES)?;
             statement.query_and_then([subject], |row| count(row, "bytes"))?.next().unwrap_or(Ok(0))
         })
+    }
+}
+
+impl Database {
+    /// Forgets one key of a subject, or all, and answers how many those were.
+    pub fn clear_state(&self, subject: &str, key: Option<&str>) -> Answer<usize> {
+        const CLEAR: &str = "
+            DELETE FROM state WHERE subject = ?1 AND (?2 IS NULL OR key = ?2)";
+        let (subject, key) = (subject.to_owned(), key.map(str::to_owned));
+        self.write(move |connection| Ok(connection.prepare_cached(CLEAR)?.execute(params![subject, key])?))
     }
 }
 

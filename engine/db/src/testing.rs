@@ -61,6 +61,8 @@ pub(crate) fn start(subject: &str) -> StartRow<'_> {
         created_at: Timestamp::from_ms(1_000),
         started_at: Timestamp::from_ms(1_000),
         scheduled_for: None,
+        origin: None,
+        is_queued: false,
         params: &PARAMS,
         access: &ACCESS,
         limits: &LIMITS,

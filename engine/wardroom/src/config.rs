@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use wardroom_core::limit::{LimitError, Limits, NamedLimits};
 use wardroom_db::{DbConfig, Durability, Retention};
+use wardroom_schedule::rate::RateLimit;
 use wardroom_host::wire::{ProxyConfig, WireConfig, WireConfigError};
 
 /// Bytes of a configuration that is read.
@@ -23,6 +24,31 @@ pub struct Config {
     pub limits: NamedLimits,
     /// How long executions are kept.
     pub retention: RetentionConfig,
+    /// What runs by itself.
+    pub schedule: ScheduleConfig,
+}
+
+/// Runs at once of what runs by itself, unless the settings say otherwise.
+pub const DEFAULT_CONCURRENCY: usize = 3;
+/// The most that anybody may ask for.
+pub const MAX_CONCURRENCY: usize = 64;
+
+/// What runs by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScheduleConfig {
+    /// How many at once, 1 to [`MAX_CONCURRENCY`].
+    pub concurrency: Option<std::num::NonZeroUsize>,
+    /// How many starts of all tasks together in which time.
+    pub rate: Option<RateLimit>,
+}
+
+impl ScheduleConfig {
+    /// How many at once.
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
+        self.concurrency.map_or(DEFAULT_CONCURRENCY, |most| most.get().min(MAX_CONCURRENCY))
+    }
 }
 
 /// What execution records survive.

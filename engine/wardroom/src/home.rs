@@ -3,6 +3,7 @@
 //! ```text
 //!  wardroom.db   executions, grants, state
 //!  config.toml   operator settings
+//!  components/   the bytes of programs that tasks pin
 //!  cache/        compiled code, rebuildable
 //!  run/          a lock and a socket for each running process
 //! ```
@@ -108,6 +109,12 @@ impl Home {
     #[must_use]
     pub fn cache(&self) -> PathBuf {
         self.0.join("cache")
+    }
+
+    /// The bytes of programs that tasks pin.
+    #[must_use]
+    pub fn components(&self) -> PathBuf {
+        self.0.join("components")
     }
 
     /// Locks and sockets of running processes.

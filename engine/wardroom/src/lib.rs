@@ -12,6 +12,8 @@ pub mod config;
 pub mod credential;
 pub mod execution;
 pub mod home;
+pub mod schedule;
+pub mod task;
 pub mod vault;
 mod wardroom;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use wardroom_core::blame::Blame;
-use wardroom_core::clock::{Clock, SystemClock};
+use wardroom_core::clock::{Clock, SystemClock, Timestamp};
 use wardroom_db::{Database, DbError};
 use wardroom_host::wire::{Wire, WireConfigError};
 use wardroom_host::{Host, HostConfig, HostError, Notice};
@@ -114,6 +114,12 @@ impl Wardroom {
         &self.config
     }
 
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// The database.
     #[must_use]
     pub fn database(&self) -> &Database {
@@ -139,6 +145,11 @@ impl Wardroom {
             notice: self.notice.clone(),
         })?;
         Ok(self.host.get_or_init(|| host))
+    }
+
+    /// This process's lock and socket, where it has them.
+    pub(crate) fn own_session(&self) -> Option<&Arc<Session>> {
+        self.session.get()
     }
 
     /// This process's lock and socket, made with its first execution.

@@ -29,6 +29,11 @@ pub(crate) mod event {
     pub(crate) const CREDENTIAL_SIGNED: &str = "credential-signed";
     pub(crate) const CREDENTIAL_REVEALED: &str = "credential-revealed";
     pub(crate) const CREDENTIAL_REFUSED: &str = "credential-refused";
+    pub(crate) const TASK_ADDED: &str = "task-added";
+    pub(crate) const TASK_CHANGED: &str = "task-changed";
+    pub(crate) const TASK_PAUSED: &str = "task-paused";
+    pub(crate) const TASK_RESUMED: &str = "task-resumed";
+    pub(crate) const TASK_REMOVED: &str = "task-removed";
 }
 
 /// An event by the person at the keyboard.
@@ -43,6 +48,11 @@ pub(crate) fn by_operator(at: Timestamp, event: &'static str, subject: &str, det
         attempt: None,
         detail: map(detail),
     }
+}
+
+/// An event that nobody asked for: the engine did it by a rule.
+pub(crate) fn by_engine(at: Timestamp, event: &'static str, subject: &str, detail: Value) -> AuditEvent {
+    AuditEvent { actor: Actor::Engine, ..by_operator(at, event, subject, detail) }
 }
 
 /// An event about the vault.

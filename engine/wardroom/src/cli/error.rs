@@ -12,9 +12,12 @@ use super::secret::PASSPHRASE_FILE;
 use super::show::{self, DIM, ERROR, HINT, quoted_lines};
 use crate::credential::CredentialUseError;
 use crate::execution::ExecuteError;
+use crate::execution::grants::GrantError;
 use crate::execution::manage::ManageError;
 use crate::execution::resolve::{FolderUseError, ResolveError};
 use crate::home::HomeError;
+use crate::schedule::ServeError;
+use crate::task::{StoreError, TaskError};
 use crate::vault::VaultUseError;
 use crate::wardroom::OpenError;
 use wardroom_core::manifest::RequestError;
@@ -178,8 +181,71 @@ impl From<ManageError> for CommandError {
         let command = Self::blamed(error.blame(), &error);
         match &error {
             ManageError::Unknown(_) | ManageError::Ambiguous { .. } => command.hint("`wardroom exec list` shows the ids."),
+            ManageError::OtherBytes { task: Some(task), .. } => {
+                command.hint(format!("Run what it is now with `wardroom task run {task}`."))
+            }
+            ManageError::OtherBytes { program, .. } => command.hint(format!("Run what it is now with `wardroom run {program}`.")),
+            ManageError::Arguments { program, .. } => command.hint(format!("Give them again: `wardroom run {program} -- ARGS`.")),
             ManageError::Db(error) => command.with_db_hint(error),
             _ => command,
+        }
+    }
+}
+
+impl From<TaskError> for CommandError {
+    fn from(error: TaskError) -> Self {
+        let blame = error.blame();
+        match error {
+            TaskError::Resolve(ResolveError::Store(error)) | TaskError::Store(error) => stored_error(&error),
+            TaskError::Resolve(error) => error.into(),
+            TaskError::Grant(GrantError::Folder(error)) => folder_error(&error),
+            TaskError::Manage(error) => error.into(),
+            TaskError::Db(error) => error.into(),
+            error => {
+                let hint = task_hint(&error);
+                let command = Self::blamed(blame, &error);
+                hint.into_iter().fold(command, Self::hint)
+            }
+        }
+    }
+}
+
+fn task_hint(error: &TaskError) -> Option<String> {
+    Some(match error {
+        TaskError::Unknown { .. } => "`wardroom task list` shows them.".to_owned(),
+        TaskError::Exists(name) => {
+            format!("`wardroom task edit {name}` changes it; `wardroom task upgrade {name} PROGRAM` gives it another program.")
+        }
+        TaskError::Changed(_) => "Try again.".to_owned(),
+        TaskError::Damaged { name, .. } => format!("`wardroom task rm {name}` removes it; `wardroom task add` saves it anew."),
+        TaskError::Schedules => "`--no-schedule` takes the one away that it has.".to_owned(),
+        TaskError::Loop(_) => "Leave one of these links away.".to_owned(),
+        TaskError::Unwatchable(folder) => format!("Allow it to read the folder: `--allow-read={folder}`."),
+        TaskError::Running(name) => {
+            format!("`wardroom exec list --task={name}` shows what runs; `wardroom task rm {name} --force` cancels it.")
+        }
+        TaskError::InUse { name, .. } => format!("Change those first, or take it from them with `wardroom task rm {name} --force`."),
+        _ => return None,
+    })
+}
+
+/// Stored bytes that are gone or others: where they come from is the task's to
+/// say.
+fn stored_error(error: &StoreError) -> CommandError {
+    let command = CommandError::blamed(error.blame(), error);
+    match error {
+        StoreError::Io { .. } => command.hint("`wardroom doctor` checks the data folder."),
+        _ => command.hint("`wardroom task upgrade NAME` reads the program again; `wardroom task show NAME` says from where."),
+    }
+}
+
+impl From<ServeError> for CommandError {
+    fn from(error: ServeError) -> Self {
+        let blame = error.blame();
+        match error {
+            ServeError::Open(error) => error.into(),
+            ServeError::Task(error) => error.into(),
+            error => Self::blamed(blame, &error),
         }
     }
 }

@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use wardroom_core::clock::Timestamp;
 use wardroom_core::execution::Status;
+use wardroom_core::id::ExecutionId;
 use wardroom_core::limit::SizeText;
 use wardroom_db::{ExecutionRecord, ExecutionSummary, Filter};
 
 use super::ask;
 use super::error::CommandError;
 use super::live::log_line;
+use super::run::RunArguments;
 use super::show::{self, DIM, status_style};
 use crate::wardroom::Wardroom;
 
@@ -41,7 +43,18 @@ pub(super) enum ExecCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Cancel a running execution, in whichever process it runs
+    /// Run something again: the same program with the same params, or with others
+    Rerun {
+        /// Its id, or a beginning of it that no other has
+        id: String,
+        /// One param in place of the same one; may be repeated
+        #[arg(long = "param", value_name = "NAME=VALUE", value_parser = super::run::name_and_value)]
+        params: Vec<(String, String)>,
+        /// Print the execution's whole record as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Cancel an execution that waits, or runs in whichever process
     Cancel {
         /// Its id, or a beginning of it that no other has
         id: String,
@@ -56,6 +69,9 @@ pub(super) struct ListArguments {
     /// Only those of this status
     #[arg(long)]
     status: Option<Status>,
+    /// Only those of this task
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
     /// Only those of programs with this in their name
     #[arg(long, value_name = "TEXT")]
     program: Option<String>,
@@ -79,7 +95,7 @@ pub(super) struct ListArguments {
     json: bool,
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     let at: Result<jiff::Timestamp, _> = text.parse();
     at.map(|at| Timestamp::from_ms(at.as_millisecond())).map_err(|_| "expected a time like 2026-01-31T12:00:00Z".to_owned())
 }
@@ -88,7 +104,7 @@ impl ExecCommand {
     pub(super) const fn wants_json(&self) -> bool {
         match self {
             Self::List(list) => list.json,
-            Self::Show { json, .. } | Self::Logs { json, .. } | Self::Cancel { json, .. } => *json,
+            Self::Rerun { json, .. } | Self::Show { json, .. } | Self::Logs { json, .. } | Self::Cancel { json, .. } => *json,
         }
     }
 
@@ -98,6 +114,10 @@ impl ExecCommand {
             Self::Show { id, json } => {
                 let record = wardroom.show(&id).await?;
                 if json { show::json(&record)? } else { show_record(&record)? }
+            }
+            Self::Rerun { id, params, json } => {
+                let (plan, program) = wardroom.again(&id, params, crate::schedule::operator_env).await?;
+                return RunArguments::of_stored(program, json).run(wardroom, plan).await;
             }
             Self::Logs { id, follow, json } => logs(wardroom, &id, follow, json).await?,
             Self::Cancel { id, json } => {
@@ -117,6 +137,7 @@ impl ListArguments {
     async fn execute(self, wardroom: &Wardroom) -> Result<(), CommandError> {
         let filter = Filter {
             status: self.status,
+            task: self.task,
             subject: None,
             program: self.program,
             since: self.since,
@@ -132,20 +153,34 @@ impl ListArguments {
         if found.is_empty() {
             return show::print("no executions\n");
         }
-        show::table(&["id", "status", "program", "started", "took", "why"], found.iter().map(row))
+        show::table(&["id", "status", "what", "started", "took", "why"], found.iter().map(row))
     }
 }
 
+/// As much of an id as tells it from others in a table.
+pub(super) fn short(id: ExecutionId) -> String {
+    let id = id.to_string();
+    id.get(..SHORT_ID).unwrap_or(&id).to_owned()
+}
+
 fn row(summary: &ExecutionSummary) -> Vec<String> {
-    let id = summary.id.to_string();
     vec![
-        id.get(..SHORT_ID).unwrap_or(&id).to_owned(),
+        short(summary.id),
         summary.status.to_string(),
-        summary.program.clone(),
-        summary.started_at.map_or_else(String::new, |at| at.to_string()),
+        summary.task.clone().unwrap_or_else(|| summary.program.clone()),
+        summary.started_at.or(summary.scheduled_for).map_or_else(String::new, |at| at.to_string()),
         summary.duration_ms.map_or_else(String::new, show::duration),
-        summary.reason.clone().or_else(|| summary.failure_kind.map(|kind| kind.name().to_owned())).unwrap_or_default(),
+        why(summary),
     ]
+}
+
+fn why(summary: &ExecutionSummary) -> String {
+    let why = summary.reason.clone().or_else(|| summary.failure_kind.map(|kind| kind.name().to_owned())).unwrap_or_default();
+    match summary.slot_count {
+        Some(count) if count > 1 => format!("{why} ({count} slots)"),
+        _ if summary.attempt > 1 => format!("{why} (attempt {})", summary.attempt).trim_start().to_owned(),
+        _ => why,
+    }
 }
 
 async fn logs(wardroom: &Wardroom, id: &str, follow: bool, json: bool) -> Result<(), CommandError> {
@@ -177,7 +212,10 @@ fn show_record(record: &ExecutionRecord) -> Result<(), CommandError> {
     let usage = &record.usage;
     let mut pairs = vec![
         ("program", format!("{} ({})", summary.program, summary.digest)),
-        ("subject", summary.subject.clone()),
+        match &summary.task {
+            Some(task) => ("task", task.clone()),
+            None => ("subject", summary.subject.clone()),
+        },
         ("attempt", format!("{} (asked for by {})", summary.attempt, summary.trigger.name())),
         ("started", summary.started_at.map_or_else(String::new, |at| at.to_string())),
         ("took", summary.duration_ms.map_or_else(|| "unknown".to_owned(), show::duration)),
@@ -187,6 +225,12 @@ fn show_record(record: &ExecutionRecord) -> Result<(), CommandError> {
     ];
     let credentials = credentials(&record.access);
     let credentials = (!credentials.is_empty()).then(|| ("credentials", credentials.join("\n")));
+    let slot = summary.scheduled_for.map(|at| match (summary.slot_count, summary.slot_last) {
+        (Some(count), Some(last)) if count > 1 => ("slots", format!("{count}, from {at} to {last}")),
+        _ => ("slot", at.to_string()),
+    });
+    let reason = summary.reason.clone().map(|reason| ("reason", reason));
+    let origin = record.origin.map(|origin| ("follows", origin.to_string()));
     let fuel = usage.fuel.map(|fuel| ("fuel", fuel.to_string()));
     let hosts = (!usage.hosts.is_empty()).then(|| ("hosts", usage.hosts.join("\n")));
     let refused: Vec<String> = usage.refusals.iter().map(ToString::to_string).collect();
@@ -202,7 +246,7 @@ fn show_record(record: &ExecutionRecord) -> Result<(), CommandError> {
             Some(("cut", [log.then_some("log"), output.then_some("output")].into_iter().flatten().collect::<Vec<_>>().join(", ")))
         }
     };
-    pairs.extend([credentials, fuel, hosts, refused, failure, stack, cut].into_iter().flatten());
+    pairs.extend([slot, reason, origin, credentials, fuel, hosts, refused, failure, stack, cut].into_iter().flatten());
     show::pairs(pairs)?;
     match &record.output {
         Some(output) => {

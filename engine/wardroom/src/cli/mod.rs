@@ -12,7 +12,11 @@ mod inspect;
 mod live;
 mod run;
 mod secret;
+mod serve;
 mod show;
+mod stats;
+mod task;
+mod task_file;
 mod vault;
 
 use std::path::PathBuf;
@@ -71,6 +75,13 @@ enum Command {
     /// Look at executions, follow and cancel them
     #[command(subcommand)]
     Exec(exec::ExecCommand),
+    /// Save automations that run by themselves
+    #[command(subcommand)]
+    Task(task::TaskCommand),
+    /// Run tasks when they are due, until told to stop
+    Serve(serve::ServeArguments),
+    /// How often tasks ran, how it went, and how long it took
+    Stats(stats::StatsArguments),
     /// Check the data folder and show everything a person may want to verify
     Doctor(doctor::DoctorArguments),
     /// Print a completion script for a shell
@@ -90,6 +101,9 @@ impl Command {
             Self::Credential(credential) => credential.wants_json(),
             Self::Vault(vault) => vault.wants_json(),
             Self::Audit(audit) => audit.wants_json(),
+            Self::Task(task) => task.wants_json(),
+            Self::Serve(serve) => serve.json,
+            Self::Stats(stats) => stats.json,
             Self::Doctor(doctor) => doctor.json,
             Self::Completions { .. } => false,
         }
@@ -136,7 +150,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CommandError> {
     if let Command::Doctor(doctor) = arguments.command {
         return doctor.execute(&home).await;
     }
-    let wardroom = open(&home)?;
+    let wardroom = Arc::new(open(&home)?);
     let done = match arguments.command {
         Command::Run(run) => run.execute(&wardroom).await,
         Command::Inspect(inspect) => inspect.execute(&wardroom).await,
@@ -145,6 +159,9 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CommandError> {
         Command::Credential(credential) => credential.execute(&wardroom).await,
         Command::Vault(vault) => vault.execute(&wardroom).await,
         Command::Audit(audit) => audit.execute(&wardroom).await,
+        Command::Task(task) => task.execute(&wardroom).await,
+        Command::Serve(serve) => serve.execute(&wardroom).await,
+        Command::Stats(stats) => stats.execute(&wardroom),
         Command::Doctor(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     };
     // A keychain that does not answer is seen by `audit verify`; what was asked

@@ -19,6 +19,7 @@ use wardroom_core::limit::{
 };
 use wardroom_core::plan::{Plan, Resolved};
 use wardroom_core::program::{Entry, ProgramName};
+use wardroom_core::task::Occasion;
 use wardroom_core::text::{for_terminal, for_terminal_line};
 use wardroom_db::ExecutionRecord;
 
@@ -27,14 +28,14 @@ use super::error::{CommandError, exit_code, folder_error, show_hint};
 use super::live::Terminal;
 use super::secret::value_in_arguments;
 use super::show::{self, BOLD, DIM, ERROR, QUOTE};
-use crate::execution::resolve::RunRequest;
+use crate::execution::resolve::{RunRequest, Source};
 use crate::execution::{ExecuteError, Live};
 use crate::wardroom::Wardroom;
 
 /// Exit code of a run that was cancelled (128 + SIGINT).
 const CANCELLED: u8 = 130;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct RunArguments {
     /// A file (`.js`, `.ts`, `.wasm`), optionally with `#function`
     program: String,
@@ -88,7 +89,7 @@ pub(super) struct RunArguments {
     args: Vec<String>,
 }
 
-fn name_and_value(text: &str) -> Result<(String, String), String> {
+pub(super) fn name_and_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),
@@ -110,6 +111,11 @@ impl RunArguments {
             return self.show_plan(&plan);
         }
         self.run(wardroom, plan).await
+    }
+
+    /// For a program that is stored: only how its end is shown.
+    pub(super) fn of_stored(program: String, json: bool) -> Self {
+        Self { program, json, ..Self::default() }
     }
 
     fn grants(&self, wardroom: &Wardroom, base: &Path) -> Result<Grants, CommandError> {
@@ -141,10 +147,14 @@ impl RunArguments {
     fn request(&self, base: PathBuf) -> Result<RunRequest, CommandError> {
         let program = ProgramName::parse(&self.program).map_err(|error| CommandError::usage(error.to_string()))?;
         Ok(RunRequest {
-            program,
+            source: Source::File(program),
+            id: ExecutionId::fresh(),
+            attempt: 1,
             base,
             trigger: Trigger::Cli,
+            occasion: Occasion::default(),
             params: self.input.as_deref().map(params).transpose()?.unwrap_or_default(),
+            offered: Map::new(),
             text_params: self.params.clone(),
             args: self.args.clone(),
             limits: NamedLimits { timeout: self.timeout, memory: self.memory, fuel: self.fuel },
@@ -154,8 +164,7 @@ impl RunArguments {
 
     /// Step 2, with a person asked where one is there.
     async fn plan(&self, wardroom: &Wardroom, resolved: Resolved, mut grants: Grants) -> Result<Plan, CommandError> {
-        // Our own variables are no program's: one holds the vault's passphrase.
-        let env = |name: &str| if name.starts_with("WARDROOM_") { None } else { std::env::var(name).ok() };
+        let env = crate::schedule::operator_env;
         let plan = wardroom.authorize(resolved.clone(), grants.clone(), env)?;
         if plan.missing().is_empty() || self.json || self.no_prompt || self.dry_run || !ask::possible() {
             return Ok(plan);
@@ -168,7 +177,8 @@ impl RunArguments {
         Ok(wardroom.authorize(resolved, grants, env)?)
     }
 
-    async fn run(&self, wardroom: &Wardroom, plan: Plan) -> Result<ExitCode, CommandError> {
+    /// Runs a plan and shows what comes of it.
+    pub(super) async fn run(&self, wardroom: &Wardroom, plan: Plan) -> Result<ExitCode, CommandError> {
         let terminal = Arc::new(Terminal::default());
         let id = plan.resolved().id;
         let command = matches!(plan.resolved().entry, Entry::Command { .. });
@@ -390,7 +400,7 @@ impl Advice {
 
 /// A word that a shell reads as just that: what a guest named may hold anything,
 /// and a hint is there to be pasted. Nothing where it cannot be shown as it is.
-fn for_shell(word: &str) -> Option<String> {
+pub(super) fn for_shell(word: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@*+%".contains(c);
     if word.chars().all(plain) {
         return Some(word.to_owned());
@@ -426,7 +436,7 @@ fn failure_code(failure: &Failure) -> ExitCode {
 }
 
 /// The operator's signal to stop; a second one ends the process at once.
-async fn stop_signal() {
+pub(super) async fn stop_signal() {
     signal().await;
     drop(tokio::spawn(end_on_signal()));
 }
@@ -458,7 +468,7 @@ fn credential(text: &str) -> Result<CredentialScope, CommandError> {
     text.parse().map_err(|error| CommandError::usage(format!("--credential: {error}")))
 }
 
-fn params(input: &str) -> Result<Map<String, Value>, CommandError> {
+pub(super) fn params(input: &str) -> Result<Map<String, Value>, CommandError> {
     let text = match input.strip_prefix('@') {
         Some(path) => read_limited(path, std::fs::File::open(path))?,
         None if input == "-" => read_limited("standard input", Ok(std::io::stdin().lock()))?,

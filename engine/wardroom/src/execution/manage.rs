@@ -49,6 +49,24 @@ pub enum ManageError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What ran then is not what would run now.
+    #[error("the program of `{id}` has other bytes by now")]
+    OtherBytes {
+        /// Which.
+        id: ExecutionId,
+        /// How to run the program as it is now.
+        program: String,
+        /// The task, where it was a run of one.
+        task: Option<String>,
+    },
+    /// A command's arguments are not in its record.
+    #[error("the arguments of the command `{id}` were not recorded")]
+    Arguments {
+        /// Which.
+        id: ExecutionId,
+        /// Its program.
+        program: String,
+    },
     /// The database.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -101,6 +119,8 @@ impl Wardroom {
         // fails at it is followed by the next day's.
         drop(std::fs::write(&marker, ""));
         self.db.prune(self.clock.now(), self.config.retention()).await?;
+        // What cannot be told apart today is swept tomorrow.
+        drop(self.sweep_components());
         for lock in std::fs::read_dir(self.home.run()).into_iter().flatten().flatten().map(|entry| entry.path()) {
             let Some(holder) = lock.file_name().and_then(|name| name.to_str()?.strip_suffix(".lock")) else { continue };
             let peer = Peer { home: &self.home, holder };
@@ -150,7 +170,7 @@ impl Wardroom {
         let running = record.summary.status == Status::Running;
         if follow
             && running
-            && let Some(status) = self.follow(&record, &mut show).await?
+            && let Some(status) = self.follow_lines(&record, &mut show).await?
         {
             return Ok(status);
         }
@@ -168,7 +188,7 @@ impl Wardroom {
 
     /// From the process that runs it: all lines, then new ones. `None`: it
     /// ended in between, and everything is in the database.
-    async fn follow(&self, record: &ExecutionRecord, show: &mut impl FnMut(&LogLine)) -> Result<Option<Status>, ManageError> {
+    async fn follow_lines(&self, record: &ExecutionRecord, show: &mut impl FnMut(&LogLine)) -> Result<Option<Status>, ManageError> {
         let Some(holder) = &record.holder else { return Ok(None) };
         let id = record.summary.id;
         let peer = Peer { home: &self.home, holder };
@@ -187,7 +207,7 @@ impl Wardroom {
         }
     }
 
-    /// Cancels a running execution, in whichever process it runs.
+    /// Cancels an execution that waits, or runs in whichever process.
     ///
     /// # Errors
     ///
@@ -196,6 +216,14 @@ impl Wardroom {
     pub async fn cancel(&self, id: &str) -> Result<ExecutionId, ManageError> {
         let record = self.show(id).await?;
         let (id, status) = (record.summary.id, record.summary.status);
+        if status == Status::Queued {
+            match self.db.cancel_queued(id, record.summary.attempt, self.clock.now()).await {
+                Ok(()) => return Ok(id),
+                // Its turn came while we asked.
+                Err(DbError::IllegalMove { .. }) => return Box::pin(self.cancel(&id.to_string())).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
         let Some(holder) = record.holder.filter(|_| status == Status::Running) else {
             return Err(ManageError::Ended { id, status });
         };

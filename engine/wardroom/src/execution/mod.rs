@@ -1,12 +1,15 @@
 //! Executions: the one path that every run takes.
 //!
 //! ```text
-//!  resolve ──▶ authorize ──▶ run ──▶ settle
-//!  resolve.rs  core::plan    host    here, with recorder.rs
+//!  resolve ──▶ authorize ──▶ run ──▶ settle ──────────────▶ follow
+//!  resolve.rs  core::plan    host    here, with recorder.rs  follow.rs
 //! ```
 //!
 //! Liveness and talk between processes are in [`session`].
 
+mod again;
+pub mod follow;
+pub mod grants;
 pub mod manage;
 mod recorder;
 pub mod resolve;
@@ -118,10 +121,14 @@ impl Wardroom {
             }),
         };
         let outcome = tokio::select! {
-            outcome = self.host()?.run(plan, lent) => outcome,
+            outcome = self.host()?.run(plan.clone(), lent) => outcome,
             fault = recorder.keep() => unrecordable(&fault),
         };
         let outcome = recorder.settle(outcome).await?;
+        if plan.resolved().occasion.task.is_some() {
+            // What is left undone here, the next scheduler does.
+            drop(self.follow(plan.resolved().id, plan.resolved().attempt).await);
+        }
         // Forgetting old executions can wait; this one's answer cannot fail
         // for it.
         drop(self.tidy_daily().await);

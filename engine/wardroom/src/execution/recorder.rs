@@ -2,18 +2,21 @@
 //! it ends. Everything it is told it also shows live, and to whoever follows
 //! from another process.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures::FutureExt as _;
 use futures::future::Shared;
 
+use serde_json::{Map, Value};
 use tokio::sync::{Notify, watch};
 use wardroom_core::capability::Refusal;
 use wardroom_core::clock::{Clock, Timestamp};
 use wardroom_core::execution::Status;
-use wardroom_core::failure::Outcome;
+use wardroom_core::failure::{Outcome, Output};
 use wardroom_core::log::{LogLine, Progress};
 use wardroom_core::plan::Plan;
+use wardroom_core::task::{Keep, TaskName};
 use wardroom_core::witness::{BoxFuture, HostFault, Witness};
 use wardroom_db::{Database, Ending, StartRow};
 
@@ -27,6 +30,8 @@ pub(crate) struct Recorder {
     holder: String,
     created_at: Timestamp,
     live: Arc<dyn Live>,
+    /// The params of an execution of which none are kept.
+    nothing: Map<String, Value>,
     /// Set once the start row is in the database's queue; resolves when it is
     /// durable, or cannot be made so. One future for all who wait: whoever asked
     /// first may be gone (a dropped request), and the row is written once.
@@ -56,6 +61,7 @@ impl Recorder {
             holder,
             created_at,
             live,
+            nothing: Map::new(),
             started: OnceLock::new(),
             log: Mutex::default(),
             news: watch::Sender::new((0, None)),
@@ -73,7 +79,7 @@ impl Recorder {
             id: resolved.id,
             attempt: resolved.attempt,
             trigger: resolved.trigger,
-            task: None,
+            task: resolved.occasion.task.as_ref().map(TaskName::as_str),
             subject: &resolved.subject,
             program: &resolved.program.name,
             digest: resolved.program.digest,
@@ -81,8 +87,10 @@ impl Recorder {
             session: None,
             created_at: self.created_at,
             started_at: self.created_at,
-            scheduled_for: None,
-            params: &resolved.input.params,
+            scheduled_for: resolved.occasion.scheduled_for,
+            origin: resolved.occasion.origin,
+            is_queued: resolved.occasion.is_queued,
+            params: if resolved.occasion.keep == Keep::None { &self.nothing } else { &resolved.input.params },
             access: self.plan.access(),
             limits: &resolved.limits,
         }
@@ -120,7 +128,10 @@ impl Recorder {
 
     fn take_unstored(&self) -> Vec<LogLine> {
         let mut log = self.log();
-        let fresh = log.lines.get(log.stored..).unwrap_or_default().to_vec();
+        let fresh = match self.plan.resolved().occasion.keep {
+            Keep::All => log.lines.get(log.stored..).unwrap_or_default().to_vec(),
+            Keep::None | Keep::Result => Vec::new(),
+        };
         log.stored = log.lines.len();
         fresh
     }
@@ -133,11 +144,12 @@ impl Recorder {
             Some(started) => started.clone().await.is_ok(),
             None => false,
         };
+        let kept = kept(&outcome, resolved.occasion.keep);
         let written = if started {
-            self.db.finish(resolved.id, resolved.attempt, self.ending(&outcome)).await
+            self.db.finish(resolved.id, resolved.attempt, self.ending(&kept)).await
         } else {
             // A start row that failed once may succeed now; else this says why.
-            self.db.record(&self.start_row(), self.ending(&outcome)).await
+            self.db.record(&self.start_row(), self.ending(&kept)).await
         };
         let status = outcome.status();
         self.news.send_modify(|(_, ended)| *ended = Some(status));
@@ -165,6 +177,19 @@ impl Recorder {
         let news = self.news.subscribe();
         Follower { recorder: self, news, next: from }
     }
+}
+
+/// What is recorded of an outcome.
+fn kept(outcome: &Outcome, keep: Keep) -> Cow<'_, Outcome> {
+    if keep != Keep::None {
+        return Cow::Borrowed(outcome);
+    }
+    let mut kept = outcome.clone();
+    kept.partial_output = None;
+    if let Ok(output) = &mut kept.ending {
+        *output = Output::Json(Value::Null);
+    }
+    Cow::Owned(kept)
 }
 
 impl Witness for Recorder {

@@ -18,24 +18,54 @@ use wardroom_core::manifest::{Manifest, ManifestError, RequestError};
 use wardroom_core::param::{ParamError, ParamSpecs};
 use wardroom_core::plan::{Input, Plan, Resolved};
 use wardroom_core::program::{Entry, Format, FormatError, Program, ProgramName};
+use wardroom_core::task::{Occasion, TaskId};
 use wardroom_db::{AuditEvent, DbError, GrantRecord, NewGrant};
 use wardroom_host::HostError;
 
 use crate::audit::{self, event};
 use crate::home::Home;
+use crate::task::store::{StoreError, StoredProgram};
 use crate::wardroom::{OpenError, Wardroom};
+
+/// Where a program comes from, and so on whom its grants hang.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A file; grants hang on its real path and function.
+    File(ProgramName),
+    /// A file that is to become a task's program.
+    FileOfTask(ProgramName, TaskId),
+    /// The bytes that a task pins.
+    Task(StoredProgram, TaskId),
+}
+
+impl Source {
+    fn function(&self) -> Option<&str> {
+        match self {
+            Self::File(name) | Self::FileOfTask(name, _) => name.function.as_deref(),
+            Self::Task(stored, _) => stored.function.as_deref(),
+        }
+    }
+}
 
 /// What somebody wants run, in their own words.
 #[derive(Debug, Clone)]
 pub struct RunRequest {
     /// The program.
-    pub program: ProgramName,
+    pub source: Source,
+    /// Which execution this is to be.
+    pub id: ExecutionId,
+    /// Which attempt of it, counted from 1.
+    pub attempt: u32,
     /// What relative folders are relative to.
     pub base: PathBuf,
     /// What asks for it.
     pub trigger: Trigger,
+    /// Why, beside that.
+    pub occasion: Occasion,
     /// Params as JSON; typed functions take their arguments by name.
     pub params: Map<String, Value>,
+    /// Params that a program gets if it declares them and nobody gave others.
+    pub offered: Map<String, Value>,
     /// Params as text, read by the types that the program declares.
     pub text_params: Vec<(String, String)>,
     /// A command's own arguments.
@@ -72,6 +102,9 @@ pub enum ResolveError {
     /// The sandbox refuses it.
     #[error(transparent)]
     Program(#[from] HostError),
+    /// The bytes that a task pins.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Its header does not hold.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -113,6 +146,7 @@ impl ResolveError {
             Self::Format { .. } | Self::Manifest(_) => Blame::Guest,
             Self::Open(error) => error.blame(),
             Self::Db(error) => error.blame(),
+            Self::Store(error) => error.blame(),
             _ => Blame::Operator,
         }
     }
@@ -198,12 +232,12 @@ impl Wardroom {
     ///
     /// [`ResolveError`] where it cannot be run as asked.
     pub async fn resolve(&self, request: RunRequest) -> Result<Resolved, ResolveError> {
-        let (program, path) = read_program(&request.program)?;
+        let (program, subject) = self.program(&request.source)?;
         let manifest = manifest(&program)?;
         let base = self.config.limits()?;
         let limits = limits(&request, manifest.as_ref(), &base)?;
         let host = self.host()?;
-        let function = request.program.function.as_deref();
+        let function = request.source.function();
         let entry = host.entry(&program, function, &request.args, limits.fuel.is_some()).await?;
         let texts = match &entry {
             Entry::Function(name) => host.text_params(&program, name, limits.fuel.is_some()).await?,
@@ -215,16 +249,29 @@ impl Wardroom {
             None => Requests::Undeclared,
         };
         Ok(Resolved {
-            id: ExecutionId::fresh(),
-            attempt: 1,
+            id: request.id,
+            attempt: request.attempt,
             trigger: request.trigger,
-            subject: subject(&path, function),
+            occasion: request.occasion,
+            subject,
             program: Arc::new(program),
             entry,
             input: Input { params, ..Input::default() },
             limits,
             requests,
         })
+    }
+
+    fn program(&self, source: &Source) -> Result<(Program, String), ResolveError> {
+        match source {
+            Source::File(name) => {
+                let (program, path) = read_program(name)?;
+                let subject = subject(&path, name.function.as_deref());
+                Ok((program, subject))
+            }
+            Source::FileOfTask(name, task) => Ok((read_program(name)?.0, task.subject())),
+            Source::Task(stored, task) => Ok((self.components().load(stored)?, task.subject())),
+        }
     }
 
     /// Step 2: with what was granted for this run, and what is stored for its
@@ -280,7 +327,8 @@ impl Wardroom {
         self.db.add_grants(&resolved.subject, resolved.program.digest, grants, now).await.map(drop)
     }
 
-    fn stored_scope(&self, stored: &GrantRecord) -> Option<Scope> {
+    /// A stored grant as a scope, where it still means what it meant.
+    pub(crate) fn stored_scope(&self, stored: &GrantRecord) -> Option<Scope> {
         // Granted was a place, not a name: what a link leads to since then was
         // never shown to anybody.
         let folder = || {
@@ -308,7 +356,7 @@ fn assignment(resolved: &Resolved, scope: &Scope, now: Timestamp) -> Option<Audi
 }
 
 /// A relative name would mean another folder elsewhere.
-fn stored_text(scope: &Scope) -> String {
+pub(crate) fn stored_text(scope: &Scope) -> String {
     match scope {
         Scope::Read(folder) | Scope::Write(folder) => folder.absolute().display().to_string(),
         other => other.text(),
@@ -323,7 +371,7 @@ fn asked(requests: &Requests, scope: &Scope) -> bool {
 }
 
 /// Read once: what is hashed is what runs.
-fn read_program(name: &ProgramName) -> Result<(Program, PathBuf), ResolveError> {
+pub(crate) fn read_program(name: &ProgramName) -> Result<(Program, PathBuf), ResolveError> {
     let failed = |source| ResolveError::Read { path: name.path.clone(), source };
     // Looked at first: opening a FIFO would wait for a writer.
     let meta = std::fs::metadata(&name.path).map_err(failed)?;
@@ -351,7 +399,7 @@ fn subject(path: &Path, function: Option<&str>) -> String {
     }
 }
 
-fn manifest(program: &Program) -> Result<Option<Manifest>, ResolveError> {
+pub(crate) fn manifest(program: &Program) -> Result<Option<Manifest>, ResolveError> {
     if !program.format.is_script() {
         return Ok(None);
     }
@@ -376,6 +424,11 @@ fn params(request: &RunRequest, manifest: Option<&Manifest>, entry: &Entry, text
     for (name, text) in &request.text_params {
         let value = if texts.contains(name) { Value::from(text.as_str()) } else { specs.value_of(name, text)? };
         given.insert(name.clone(), value);
+    }
+    for (name, value) in &request.offered {
+        if specs.0.contains_key(name) && !given.contains_key(name) {
+            given.insert(name.clone(), value.clone());
+        }
     }
     if matches!(entry, Entry::Command { .. }) && !given.is_empty() {
         return Err(ResolveError::ParamsForCommand);

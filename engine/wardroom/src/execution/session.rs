@@ -7,6 +7,7 @@
 //!
 //!    {"cancel": ID}             ▶  {"ok": true}
 //!    {"follow": ID, "from": N}  ▶  {"line": {…}} …  {"ended": STATUS}
+//!    {"wake": true}             ▶  {"ok": true}
 //!    anything else              ▶  {"error": TEXT}
 //! ```
 //!
@@ -22,6 +23,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
 use wardroom_core::execution::Status;
 use wardroom_core::id::ExecutionId;
 use wardroom_core::log::LogLine;
@@ -49,6 +51,8 @@ pub struct Session {
     _lock: File,
     files: [PathBuf; 2],
     running: Running,
+    /// Told when somebody changed what a scheduler in this process acts on.
+    woken: Arc<Notify>,
 }
 
 type Running = Arc<Mutex<HashMap<ExecutionId, Arc<Recorder>>>>;
@@ -63,15 +67,25 @@ impl Session {
         let lock = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&lock_path).map_err(failed)?;
         lock.lock().map_err(failed)?;
         let listener = listen(&folder, &socket_path).map_err(failed)?;
-        let running = Running::default();
-        drop(tokio::spawn(serve(listener, running.clone())));
-        Ok(Self { holder, _lock: lock, files: [socket_path, lock_path], running })
+        let (running, woken) = (Running::default(), Arc::new(Notify::new()));
+        drop(tokio::spawn(serve(listener, running.clone(), woken.clone())));
+        Ok(Self { holder, _lock: lock, files: [socket_path, lock_path], running, woken })
     }
 
     /// The name under which rows say who runs them.
     #[must_use]
     pub fn holder(&self) -> &str {
         &self.holder
+    }
+
+    /// Resolves when somebody wakes this process, or did since it was asked last.
+    pub(crate) async fn woken(&self) {
+        self.woken.notified().await;
+    }
+
+    /// Wakes this process.
+    pub(crate) fn wake(&self) {
+        self.woken.notify_one();
     }
 
     /// Makes an execution reachable for others until the guard is dropped.
@@ -131,6 +145,7 @@ fn with_short_path<T>(folder: &Path, socket: &Path, use_path: impl Fn(&Path) -> 
 enum Request {
     Cancel { cancel: ExecutionId },
     Follow { follow: ExecutionId, from: usize },
+    Wake { wake: bool },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -142,15 +157,15 @@ enum Reply {
     Error(String),
 }
 
-async fn serve(listener: UnixListener, running: Running) {
+async fn serve(listener: UnixListener, running: Running, woken: Arc<Notify>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let running = running.clone();
+        let (running, woken) = (running.clone(), woken.clone());
         // One that hangs up is gone; nothing here outlives the process.
-        drop(tokio::spawn(async move { drop(answer(stream, running).await) }));
+        drop(tokio::spawn(async move { drop(answer(stream, running, &woken).await) }));
     }
 }
 
-async fn answer(stream: UnixStream, running: Running) -> std::io::Result<()> {
+async fn answer(stream: UnixStream, running: Running, woken: &Notify) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     let mut reader = BufReader::new(read.take(MAX_REQUEST));
@@ -169,6 +184,10 @@ async fn answer(stream: UnixStream, running: Running) -> std::io::Result<()> {
             Some(recorder) => stream_news(&mut write, recorder, from).await,
             None => send(&mut write, &gone).await,
         },
+        Ok(Request::Wake { .. }) => {
+            woken.notify_one();
+            send(&mut write, &Reply::Ok(true)).await
+        }
         Err(error) => send(&mut write, &Reply::Error(format!("no request: {error}"))).await,
     }
 }
@@ -237,6 +256,15 @@ impl Peer<'_> {
             read_reply(&mut replies).await
         });
         Ok(matches!(asked.await??, Some(Reply::Ok(true))))
+    }
+
+    /// Tells its scheduler to look again.
+    pub(crate) async fn wake(&self) -> std::io::Result<()> {
+        let asked = tokio::time::timeout(PATIENCE, async {
+            let mut replies = self.ask(&Request::Wake { wake: true }).await?;
+            read_reply(&mut replies).await
+        });
+        asked.await?.map(drop)
     }
 
     /// Shows the lines of an execution as they come; `None`: it does not run

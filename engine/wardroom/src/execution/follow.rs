@@ -1,0 +1,204 @@
+//! Step 5: what follows from an execution's end — a retry, other tasks, a task's
+//! count of failures.
+//!
+//! The process in which a task's execution ended does this at once; what a death
+//! in between leaves undone, the scheduler finds and does. The database sees to
+//! it that it is done once.
+
+use std::time::Duration;
+
+use wardroom_core::blame::Blame;
+use wardroom_core::clock::Timestamp;
+use wardroom_core::execution::{Status, Trigger};
+use wardroom_core::failure::FailureKind;
+use wardroom_core::id::ExecutionId;
+use wardroom_core::task::TaskId;
+use wardroom_db::{ExecutionRecord, Followed, Following, LinkKind, NewQueued, Tally, TaskRecord};
+
+use crate::audit::{self, event};
+use crate::task::TaskError;
+use crate::task::definition::Task;
+use crate::wardroom::Wardroom;
+
+/// Executions that may lead to each other. Loops are refused when tasks are
+/// saved; two that are saved at the same moment are caught by this.
+const MAX_CHAIN: usize = 64;
+
+/// What an end means for its task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It works.
+    Success,
+    /// It failed; another attempt may help, not earlier than after so long.
+    Retry(Duration),
+    /// It failed, and would again.
+    Failure,
+    /// Neither: somebody cancelled it, or it waits for a person.
+    Nothing,
+}
+
+fn verdict(record: &ExecutionRecord) -> Verdict {
+    let failure = record.failure.as_ref();
+    match record.summary.status {
+        Status::Success => Verdict::Success,
+        Status::Interrupted => Verdict::Retry(Duration::ZERO),
+        Status::Failed | Status::Timeout => match failure.map(|failure| (failure.kind, failure.blame())) {
+            Some((FailureKind::Permanent | FailureKind::Program, _) | (_, Blame::Operator)) => Verdict::Failure,
+            Some(_) => Verdict::Retry(Duration::from_millis(failure.and_then(|failure| failure.retry_after_ms).unwrap_or(0))),
+            None => Verdict::Failure,
+        },
+        Status::Cancelled | Status::Skipped | Status::AwaitingApproval | Status::Queued | Status::Running => Verdict::Nothing,
+    }
+}
+
+impl Wardroom {
+    /// Does what follows from an ended execution of a task, and wakes the
+    /// scheduler if something is to run.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Db`], or [`TaskError::Damaged`].
+    pub async fn follow(&self, id: ExecutionId, attempt: u32) -> Result<Followed, TaskError> {
+        let Some(record) = self.db.execution(id, Some(attempt))? else { return Ok(Followed::default()) };
+        let Some(task) = TaskId::of_subject(&record.summary.subject) else { return Ok(Followed::default()) };
+        let now = self.clock.now();
+        let following = match self.db.task_by_id(task)?.map(Task::read).transpose()? {
+            Some(task) => self.following(&task, &record, now)?,
+            None => nothing(&record, task, now),
+        };
+        let followed = self.db.follow(following).await?;
+        if followed.queued > 0 {
+            self.wake_scheduler().await;
+        }
+        Ok(followed)
+    }
+
+    /// Follows whatever ended and was not followed; answers how much that was.
+    ///
+    /// # Errors
+    ///
+    /// As [`follow`](Self::follow).
+    pub async fn follow_all(&self) -> Result<usize, TaskError> {
+        let left = self.db.unfollowed()?;
+        for ended in &left {
+            self.follow(ended.id, ended.attempt).await?;
+        }
+        Ok(left.len())
+    }
+
+    fn following(&self, task: &Task, record: &ExecutionRecord, now: Timestamp) -> Result<Following, TaskError> {
+        let mut following = nothing(record, task.id(), now);
+        // Whoever runs a task by hand sees how it ends, and tries again by hand.
+        let by_hand = record.summary.trigger == Trigger::Cli;
+        match verdict(record) {
+            Verdict::Nothing => {}
+            Verdict::Success => {
+                following.tally = if by_hand { Tally::Nothing } else { Tally::Success };
+                following.queue = self.followers(record, task.id(), LinkKind::After, now)?;
+                following.on_recovery = self.followers(record, task.id(), LinkKind::OnRecovery, now)?;
+            }
+            Verdict::Retry(_) | Verdict::Failure if by_hand => {}
+            Verdict::Retry(at_least) => match task.retry_delay(record.summary.attempt, random()) {
+                Some(delay) => following.queue = vec![retry(task, record, now, delay.max(at_least))],
+                None => self.failed(&mut following, task, record, now)?,
+            },
+            Verdict::Failure => self.failed(&mut following, task, record, now)?,
+        }
+        Ok(following)
+    }
+
+    fn failed(&self, following: &mut Following, task: &Task, record: &ExecutionRecord, now: Timestamp) -> Result<(), TaskError> {
+        following.tally = Tally::Failure { pause_after: task.pause_after() };
+        following.queue = self.followers(record, task.id(), LinkKind::OnFailure, now)?;
+        let reason = format!("{} failures in a row", task.definition.pause_after);
+        let detail = serde_json::json!({ "reason": reason });
+        let events = self.audited(|| audit::by_engine(now, event::TASK_PAUSED, task.name().as_str(), detail))?;
+        following.pause = (reason, events);
+        Ok(())
+    }
+
+    fn followers(&self, record: &ExecutionRecord, source: TaskId, kind: LinkKind, now: Timestamp) -> Result<Vec<NewQueued>, TaskError> {
+        let mut queue = Vec::new();
+        for (found, task) in self.db.followers(source)? {
+            if found == kind && !self.is_in_chain(record, task.id)? {
+                queue.push(following_run(&task, record, kind, now));
+            }
+        }
+        Ok(queue)
+    }
+
+    /// The task is among those that led to this execution.
+    fn is_in_chain(&self, record: &ExecutionRecord, task: TaskId) -> Result<bool, TaskError> {
+        let (subject, mut at) = (task.subject(), Some(record.clone()));
+        for _ in 0..MAX_CHAIN {
+            let Some(record) = at else { return Ok(false) };
+            if record.summary.subject == subject {
+                return Ok(true);
+            }
+            at = match record.origin {
+                Some(origin) => self.db.execution(origin, None)?,
+                None => None,
+            };
+        }
+        Ok(true)
+    }
+}
+
+/// Nothing but that it was followed.
+fn nothing(record: &ExecutionRecord, task: TaskId, at: Timestamp) -> Following {
+    Following {
+        id: record.summary.id,
+        attempt: record.summary.attempt,
+        task,
+        tally: Tally::Nothing,
+        queue: Vec::new(),
+        on_recovery: Vec::new(),
+        pause: (String::new(), Vec::new()),
+        at,
+    }
+}
+
+fn retry(task: &Task, record: &ExecutionRecord, now: Timestamp, delay: Duration) -> NewQueued {
+    let delay = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
+    NewQueued {
+        id: record.summary.id,
+        attempt: record.summary.attempt.saturating_add(1),
+        trigger: record.summary.trigger,
+        task: task.id(),
+        name: task.name().clone(),
+        program: task.definition.program.name.clone(),
+        digest: task.record.digest,
+        created_at: now,
+        scheduled_for: record.summary.scheduled_for,
+        not_before: Some(Timestamp::from_ms(now.ms().saturating_add(delay))),
+        origin: record.origin,
+    }
+}
+
+fn following_run(task: &TaskRecord, record: &ExecutionRecord, kind: LinkKind, now: Timestamp) -> NewQueued {
+    let trigger = match kind {
+        LinkKind::After => Trigger::After,
+        LinkKind::OnFailure => Trigger::OnFailure,
+        LinkKind::OnRecovery => Trigger::OnRecovery,
+    };
+    // Its program is named when its turn comes.
+    NewQueued {
+        id: ExecutionId::fresh(),
+        attempt: 1,
+        trigger,
+        task: task.id,
+        name: task.name.clone(),
+        program: task.name.to_string(),
+        digest: task.digest,
+        created_at: now,
+        scheduled_for: None,
+        not_before: None,
+        origin: Some(record.summary.id),
+    }
+}
+
+/// For the jitter of retries; without chance they come together.
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_or(0, |()| u64::from_le_bytes(bytes))
+}

@@ -1,0 +1,173 @@
+//! From due slots to the queue: which fire, which were missed, what becomes of
+//! those that come while an earlier execution goes on.
+
+use std::collections::HashMap;
+
+use wardroom_core::clock::Timestamp;
+use wardroom_core::execution::Status;
+use wardroom_core::id::ExecutionId;
+use wardroom_core::task::TaskId;
+use wardroom_db::{Accounted, Accounting, Answer, DbError, SkippedRun, WhenBusy};
+use wardroom_schedule::agenda::Agenda;
+use wardroom_schedule::calendar::Schedule;
+use wardroom_schedule::due::{Due, after_step, due};
+use wardroom_schedule::rules::OverlapRule;
+
+use super::serve::{News, Told};
+use crate::task::TaskError;
+use crate::task::definition::Task;
+use crate::wardroom::Wardroom;
+
+/// Executions of one task that may wait in the queue.
+pub(super) const MAX_WAITING: u64 = 100;
+/// Tasks whose slots are accounted for in one go: as many writes as the database
+/// commits together.
+const BATCH: usize = 256;
+
+/// A task's schedule, as it was read.
+struct Known {
+    revision: u64,
+    schedule: Schedule,
+    cursor: Timestamp,
+}
+
+/// All tasks that have a schedule, and which is due next.
+#[derive(Default)]
+pub(super) struct Calendars {
+    agenda: Agenda<TaskId>,
+    known: HashMap<TaskId, Known>,
+}
+
+/// A task's slots, on their way into the database.
+struct Fired {
+    task: Task,
+    due: Due,
+    answer: Answer<Accounted>,
+}
+
+impl Calendars {
+    /// When the next slot comes.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.agenda.next()
+    }
+
+    /// Reads which tasks there are and when they are due. What did not change
+    /// stays as it is.
+    pub(super) fn reload(&mut self, wardroom: &Wardroom) -> Result<(), TaskError> {
+        let now = wardroom.clock.now();
+        let scheduled = wardroom.db.scheduled()?;
+        let ids: std::collections::HashSet<TaskId> = scheduled.iter().map(|record| record.id).collect();
+        let gone: Vec<TaskId> = self.known.keys().filter(|id| !ids.contains(id)).copied().collect();
+        for id in gone {
+            self.known.remove(&id);
+            self.agenda.remove(&id);
+        }
+        for record in scheduled {
+            if self.known.get(&record.id).is_some_and(|known| known.revision == record.revision) {
+                continue;
+            }
+            // One that cannot be read is shown as damaged by `task list`; the
+            // others go on.
+            let Ok(schedule) = serde_json::from_str::<Schedule>(&record.schedule) else { continue };
+            let cursor = after_step(record.cursor, now);
+            self.agenda.set(record.id, schedule.next_after(cursor));
+            self.known.insert(record.id, Known { revision: record.revision, schedule, cursor });
+        }
+        Ok(())
+    }
+
+    /// After the clock was set: slots are looked for from where it is now.
+    pub(super) fn clock_set(&mut self, now: Timestamp) {
+        for (id, known) in &mut self.known {
+            known.cursor = after_step(known.cursor, now);
+            self.agenda.set(*id, known.schedule.next_after(known.cursor));
+        }
+    }
+
+    /// Accounts for every slot up to now; answers whether anything was queued.
+    pub(super) async fn fire(&mut self, wardroom: &Wardroom, told: &dyn Told) -> Result<bool, TaskError> {
+        let now = wardroom.clock.now();
+        let (mut queued, mut stale) = (false, false);
+        let due = self.agenda.due(now);
+        for batch in due.chunks(BATCH) {
+            let mut fired = Vec::with_capacity(batch.len());
+            for id in batch {
+                fired.extend(self.begin(wardroom, *id, now)?);
+            }
+            for one in fired {
+                let accounted = self.end(wardroom, one, told).await?;
+                queued |= !accounted.queued.is_empty();
+                stale |= accounted.is_stale;
+            }
+        }
+        if stale {
+            self.reload(wardroom)?;
+        }
+        Ok(queued)
+    }
+
+    fn begin(&mut self, wardroom: &Wardroom, id: TaskId, now: Timestamp) -> Result<Option<Fired>, TaskError> {
+        let Some(known) = self.known.get(&id) else { return Ok(None) };
+        let Some(task) = wardroom.db.task_by_id(id)?.map(Task::read).transpose()? else { return Ok(None) };
+        let due = due(&known.schedule, task.missed(now), known.cursor, now);
+        let accounting = Accounting {
+            task: id,
+            revision: known.revision,
+            name: task.name().clone(),
+            program: task.definition.program.name.clone(),
+            digest: task.record.digest,
+            fire: due.fire.iter().map(|slot| (slot.at, ExecutionId::fresh())).collect(),
+            missed: due.missed.iter().map(|run| SkippedRun { first: run.first, last: run.last, count: run.count }).collect(),
+            when_busy: match task.definition.overlap {
+                OverlapRule::Skip => WhenBusy::Skip,
+                _ => WhenBusy::Queue(MAX_WAITING),
+            },
+            cursor: due.cursor,
+            now,
+        };
+        let answer = wardroom.db.account(accounting);
+        Ok(Some(Fired { task, due, answer }))
+    }
+
+    async fn end(&mut self, wardroom: &Wardroom, fired: Fired, told: &dyn Told) -> Result<Accounted, TaskError> {
+        let Fired { task, due, answer } = fired;
+        let accounted = answer.await?;
+        if accounted.is_stale {
+            // Changed since: the next reload reads what it is now.
+            self.known.remove(&task.id());
+            return Ok(accounted);
+        }
+        if let Some(known) = self.known.get_mut(&task.id()) {
+            known.cursor = due.cursor;
+            self.agenda.set(task.id(), known.schedule.next_after(due.cursor));
+        }
+        for run in &due.missed {
+            told.news(&News::Missed { task: task.name(), first: run.first, count: run.count });
+        }
+        if accounted.skipped > 0 {
+            told.news(&News::Skipped { task: task.name(), count: accounted.skipped });
+        }
+        if task.definition.overlap == OverlapRule::CancelPrevious && !accounted.queued.is_empty() {
+            cancel_previous(wardroom, task.id(), &accounted.queued).await?;
+        }
+        Ok(accounted)
+    }
+}
+
+/// Ends whatever of a task waits or runs, but the newest that was queued now.
+async fn cancel_previous(wardroom: &Wardroom, task: TaskId, queued: &[ExecutionId]) -> Result<(), TaskError> {
+    for (id, attempt, status) in wardroom.db.unfinished(task)? {
+        if queued.last() == Some(&id) {
+            continue;
+        }
+        match status {
+            Status::Running => drop(wardroom.cancel(&id.to_string()).await),
+            _ => match wardroom.db.cancel_queued(id, attempt, wardroom.clock.now()).await {
+                // It began meanwhile: the next one finds it running.
+                Ok(()) | Err(DbError::IllegalMove { .. }) => {}
+                Err(error) => return Err(error.into()),
+            },
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,272 @@
+//! The daemon's loop: sleep until something is to do, do it, sleep.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wardroom_core::blame::Blame;
+use wardroom_core::clock::Timestamp;
+use wardroom_core::execution::Status;
+use wardroom_core::id::ExecutionId;
+use wardroom_core::task::TaskName;
+use wardroom_core::witness::BoxFuture;
+
+use super::dispatch::{Ended, Queue};
+use super::fire::Calendars;
+use super::lease::Lease;
+use super::timer::{Awake, Timer, earlier};
+use super::watch::Watch;
+use crate::execution::session::SessionError;
+use crate::task::TaskError;
+use crate::wardroom::{OpenError, Wardroom};
+
+/// How a scheduler goes about it.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// Do what is due, wait until nothing waits or runs, and end.
+    pub once: bool,
+    /// How long running work may go on after it was told to stop.
+    pub grace: Duration,
+}
+
+/// What a scheduler does, as it happens.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum News<'a> {
+    /// Another process schedules: this one waits until that ends.
+    Waiting {
+        /// The other's name.
+        holder: Option<String>,
+    },
+    /// It schedules from now on.
+    Serving {
+        /// When the next slot comes.
+        next: Option<Timestamp>,
+    },
+    /// An execution begins.
+    Started {
+        /// Its task.
+        task: &'a TaskName,
+        /// Which.
+        id: ExecutionId,
+        /// Which attempt.
+        attempt: u32,
+        /// Its slot.
+        scheduled_for: Option<Timestamp>,
+    },
+    /// An execution ended.
+    Ended {
+        /// Its task.
+        task: &'a TaskName,
+        /// Which.
+        id: ExecutionId,
+        /// How.
+        status: Status,
+        /// Milliseconds that it took.
+        took: Option<u64>,
+        /// Why it failed.
+        message: Option<String>,
+    },
+    /// Slots that nobody was there for.
+    Missed {
+        /// The task.
+        task: &'a TaskName,
+        /// The first of them.
+        first: Timestamp,
+        /// How many.
+        count: u64,
+    },
+    /// Slots that came while an earlier execution went on.
+    Skipped {
+        /// The task.
+        task: &'a TaskName,
+        /// How many.
+        count: u64,
+    },
+    /// Executions that a dead process left.
+    Interrupted {
+        /// How many.
+        count: usize,
+    },
+    /// Somebody set the machine's clock.
+    ClockSet,
+    /// Something that goes on without being done.
+    Trouble {
+        /// What.
+        message: String,
+    },
+    /// It ends when running work has.
+    Stopping {
+        /// How many run.
+        running: usize,
+    },
+}
+
+/// Told what a scheduler does.
+pub trait Told: Send + Sync {
+    /// Something happened.
+    fn news(&self, news: &News<'_>);
+}
+
+/// Why a scheduler cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// This process's lock and socket.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The data folder, or the sandbox.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Tasks and their executions.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The lock or the timer.
+    #[error("the scheduler's lock or timer does not work: {0}")]
+    System(#[from] std::io::Error),
+}
+
+impl ServeError {
+    /// Who has to act.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Open(error) => error.blame(),
+            Self::Task(error) => error.blame(),
+            Self::Session(_) | Self::System(_) => Blame::Host,
+        }
+    }
+}
+
+/// Why the loop woke.
+enum Woken {
+    Time(Awake),
+    Told,
+    Files,
+    Ended(Option<Ended>),
+    Stop,
+}
+
+struct Scheduler {
+    wardroom: Arc<Wardroom>,
+    told: Arc<dyn Told>,
+    calendars: Calendars,
+    queue: Queue,
+    watch: Watch,
+}
+
+impl Wardroom {
+    /// Schedules until `stop` resolves. Another process that schedules on this
+    /// data folder is waited for, and replaced as soon as it is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`] where nothing can be scheduled (any more).
+    pub async fn serve(self: &Arc<Self>, options: ServeOptions, told: Arc<dyn Told>, stop: BoxFuture<'_, ()>) -> Result<(), ServeError> {
+        let session = self.session().await?.clone();
+        let mut stop = stop;
+        let _lease = match Lease::try_take(&self.home, session.holder())? {
+            Some(lease) => lease,
+            None => {
+                told.news(&News::Waiting { holder: self.scheduler() });
+                tokio::select! {
+                    lease = Lease::wait(&self.home, session.holder()) => lease?,
+                    () = &mut stop => return Ok(()),
+                }
+            }
+        };
+        // Not with the first slot: that one would be late.
+        self.host()?;
+        let scheduler = Scheduler {
+            wardroom: self.clone(),
+            told,
+            calendars: Calendars::default(),
+            queue: Queue::new(),
+            watch: Watch::default(),
+        };
+        scheduler.run(&options, stop).await
+    }
+}
+
+impl Scheduler {
+    async fn run(mut self, options: &ServeOptions, mut stop: BoxFuture<'_, ()>) -> Result<(), ServeError> {
+        let timer = Timer::new()?;
+        let session = self.wardroom.session().await?.clone();
+        self.look_again().await?;
+        self.told.news(&News::Serving { next: self.calendars.next() });
+        loop {
+            let queued = self.calendars.fire(&self.wardroom, &*self.told).await?;
+            if queued {
+                self.queue.reload(&self.wardroom)?;
+            }
+            self.queue.dispatch(&self.wardroom, &self.told).await?;
+            if options.once && self.queue.is_idle(self.wardroom.clock.now()) {
+                return Ok(());
+            }
+            let next = earlier(self.calendars.next(), self.queue.next());
+            let woken = tokio::select! {
+                biased;
+                () = &mut stop => Woken::Stop,
+                ended = self.queue.ended() => Woken::Ended(ended),
+                awake = timer.until(next) => Woken::Time(awake?),
+                () = session.woken() => Woken::Told,
+                () = self.watch.changed(&self.wardroom) => Woken::Files,
+            };
+            match woken {
+                Woken::Time(Awake::Time) => {}
+                Woken::Time(Awake::ClockSet) => {
+                    self.told.news(&News::ClockSet);
+                    self.calendars.clock_set(self.wardroom.clock.now());
+                }
+                Woken::Told => self.look_again().await?,
+                Woken::Files => self.queue.reload(&self.wardroom)?,
+                Woken::Ended(ended) => self.ended(ended)?,
+                Woken::Stop => return self.stop(options.grace).await,
+            }
+        }
+    }
+
+    /// Everything that may have changed outside of this process.
+    async fn look_again(&mut self) -> Result<(), ServeError> {
+        let interrupted = self.wardroom.reap().await.map_err(TaskError::from)?;
+        if interrupted > 0 {
+            self.told.news(&News::Interrupted { count: interrupted });
+        }
+        self.wardroom.follow_all().await?;
+        self.calendars.reload(&self.wardroom)?;
+        self.queue.reload(&self.wardroom)?;
+        if let Err(trouble) = self.watch.reload(&self.wardroom) {
+            self.told.news(&News::Trouble { message: trouble.to_string() });
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, ended: Option<Ended>) -> Result<(), ServeError> {
+        if let Some(ended) = ended {
+            self.queue.forget(&self.wardroom, &ended, &*self.told)?;
+        }
+        // What follows from it may wait by now.
+        Ok(self.queue.reload(&self.wardroom)?)
+    }
+
+    /// Lets running work finish for a while; what does not is interrupted, and
+    /// follows its task's rule when somebody schedules again.
+    async fn stop(mut self, grace: Duration) -> Result<(), ServeError> {
+        self.told.news(&News::Stopping { running: self.queue.running() });
+        let finished = async {
+            while self.queue.running() > 0 {
+                if let Some(ended) = self.queue.ended().await {
+                    self.queue.forget(&self.wardroom, &ended, &*self.told)?;
+                }
+            }
+            Ok::<(), TaskError>(())
+        };
+        if let Ok(finished) = tokio::time::timeout(grace, finished).await {
+            return Ok(finished?);
+        }
+        self.queue.abandon().await;
+        let session = self.wardroom.session().await?;
+        let interrupted = self.wardroom.db.interrupt(session.holder(), self.wardroom.clock.now()).await.map_err(TaskError::from)?;
+        self.told.news(&News::Interrupted { count: interrupted.len() });
+        Ok(())
+    }
+}

@@ -1,0 +1,344 @@
+//! From a draft to a stored task: everything that can be judged is judged here,
+//! before anything is stored.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use wardroom_core::capability::{Grants, Scope};
+use wardroom_core::clock::Timestamp;
+use wardroom_core::credential::CredentialName;
+use wardroom_core::execution::Trigger;
+use wardroom_core::id::ExecutionId;
+use wardroom_core::plan::Plan;
+use wardroom_core::program::{Program, ProgramName};
+use wardroom_core::task::{Occasion, TaskId, TaskName};
+use wardroom_db::{Link, LinkKind, TaskChange, TaskTerms};
+use wardroom_schedule::calendar::Schedule;
+use wardroom_schedule::rules::check_rules;
+use wardroom_schedule::zone::Zone;
+
+use super::TaskError;
+use super::definition::{DEFAULT_PAUSE_AFTER, Definition, Task, When};
+use super::draft::TaskDraft;
+use super::store::StoredProgram;
+use crate::audit::{self, event};
+use crate::execution::grants::stored;
+use crate::execution::resolve::{RunRequest, Source, read_program};
+use crate::wardroom::Wardroom;
+
+/// Which bytes a draft's program stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bytes {
+    /// Those that the task pins already, where the draft names the same place.
+    Pinned,
+    /// Those that are there now.
+    Read,
+}
+
+/// What somebody wants saved.
+#[derive(Debug)]
+pub struct Saving<'a> {
+    /// The draft.
+    pub draft: TaskDraft,
+    /// The task that it changes; none: it is a new one.
+    pub seen: Option<&'a Task>,
+    /// What relative paths are relative to.
+    pub base: &'a Path,
+    /// Params as text, read by the types that the program declares.
+    pub text_params: Vec<(String, String)>,
+    /// Which bytes the program stands for.
+    pub bytes: Bytes,
+}
+
+/// A task that was, or could be, saved.
+#[derive(Debug)]
+pub struct Saved {
+    /// The task.
+    pub task: Task,
+    /// What it asks for and was not granted.
+    pub missing: Vec<Scope>,
+    /// What its program asks for now and did not before.
+    pub new_requests: Vec<Scope>,
+    /// What does not keep it from being saved, and will keep it from working.
+    pub warnings: Vec<String>,
+}
+
+/// A draft that was judged.
+pub(super) struct Judged {
+    pub(super) id: TaskId,
+    pub(super) terms: TaskTerms,
+    program: Program,
+    pub(super) plan: Plan,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Wardroom {
+    /// Judges and stores a task, and tells the scheduler.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`] says what does not hold; nothing is stored then.
+    pub async fn save_task(&self, saving: Saving<'_>) -> Result<Saved, TaskError> {
+        let seen = saving.seen.cloned();
+        let judged = self.judge(&saving).await?;
+        let now = self.clock.now();
+        self.components().put(&judged.program)?;
+        let name = judged.terms.name.clone();
+        let new_requests = self.new_requests(seen.as_ref(), &judged.plan).await;
+        let detail = json!({
+            "digest": judged.terms.digest.to_string(),
+            "grants": judged.terms.grants.iter().map(|grant| format!("{} {}", grant.capability.name(), grant.scope)).collect::<Vec<_>>(),
+        });
+        let change = match &seen {
+            None => {
+                let events = self.audited(|| audit::by_operator(now, event::TASK_ADDED, name.as_str(), detail))?;
+                self.db.add_task(judged.id, judged.terms.clone(), now, events).await?
+            }
+            Some(seen) => {
+                let events = self.audited(|| audit::by_operator(now, event::TASK_CHANGED, name.as_str(), detail))?;
+                self.db.change_task(&seen.record, judged.terms.clone(), now, events).await?
+            }
+        };
+        match change {
+            TaskChange::Done => {}
+            TaskChange::NameTaken => return Err(TaskError::Exists(name)),
+            TaskChange::Changed => return Err(TaskError::Changed(name)),
+            TaskChange::Missing => return Err(self.unknown_task(name.as_str())),
+        }
+        self.wake_scheduler().await;
+        let task = self.task(name.as_str())?;
+        Ok(Saved { task, missing: judged.plan.missing().clone(), new_requests, warnings: judged.warnings })
+    }
+
+    /// What the new bytes ask for and the old did not.
+    async fn new_requests(&self, seen: Option<&Task>, plan: &Plan) -> Vec<Scope> {
+        let Some(seen) = seen.filter(|seen| seen.record.digest != plan.resolved().program.digest) else { return Vec::new() };
+        let before = match self.resolve(seen.request(super::check::trial())).await {
+            Ok(before) => before.requests,
+            // What cannot be asked any more asked for nothing.
+            Err(_) => return Vec::new(),
+        };
+        let asked = |scope: &&Scope| !requested(&before).iter().any(|old| old.covers(scope));
+        requested(&plan.resolved().requests).iter().filter(asked).cloned().collect()
+    }
+
+    /// Judges a draft.
+    pub(super) async fn judge(&self, saving: &Saving<'_>) -> Result<Judged, TaskError> {
+        let draft = &saving.draft;
+        let name: TaskName = draft.name.parse()?;
+        let id = saving.seen.map_or_else(TaskId::fresh, Task::id);
+        let (zone, now) = (zone(draft)?, self.clock.now());
+        let schedule = schedule(draft, saving.seen, &zone, now)?;
+        check_rules(schedule.as_ref(), draft.missed, draft.overlap.unwrap_or_default())?;
+        let links = self.judged_links(id, &name, draft)?;
+        let (source, origin) = source(saving, id)?;
+        let resolved = self.resolve(self.trial_request(saving, source, &name)).await?;
+        let grants = self.scopes(saving.base, &draft.grants)?;
+        let on_files = self.watched(saving, &grants)?;
+        let plan = resolved.clone().authorize(&Grants(grants.clone())).map_err(crate::execution::resolve::ResolveError::from)?;
+        let program = (*resolved.program).clone();
+        let definition = Definition {
+            title: draft.title.clone(),
+            description: draft.description.clone(),
+            tags: draft.tags.clone(),
+            program: StoredProgram {
+                name: program.name.clone(),
+                function: ProgramName::parse(&draft.program)?.function,
+                digest: program.digest,
+                format: program.format,
+            },
+            origin,
+            args: draft.args.clone(),
+            base: saving.base.to_owned(),
+            params: resolved.input.params.clone(),
+            limits: draft.limits.clone(),
+            when: When { cron: draft.cron.clone(), every: draft.every, at: draft.at.clone() },
+            zone,
+            on_files,
+            missed: draft.missed,
+            overlap: draft.overlap.unwrap_or_default(),
+            rate: draft.rate,
+            retry: draft.retry.unwrap_or_default(),
+            pause_after: draft.pause_after.unwrap_or(DEFAULT_PAUSE_AFTER),
+            keep: draft.keep.unwrap_or_default(),
+        };
+        let terms = TaskTerms {
+            name: name.clone(),
+            digest: program.digest,
+            definition: to_json(&definition, &name)?,
+            schedule: schedule.as_ref().map(|schedule| to_json(schedule, &name)).transpose()?,
+            links,
+            grants: stored(&grants),
+        };
+        let warnings = self.warnings(&plan, &grants)?;
+        Ok(Judged { id, terms, program, plan, warnings })
+    }
+
+    fn trial_request(&self, saving: &Saving<'_>, source: Source, name: &TaskName) -> RunRequest {
+        RunRequest {
+            source,
+            id: ExecutionId::fresh(),
+            attempt: 1,
+            base: saving.base.to_owned(),
+            trigger: Trigger::Cli,
+            occasion: Occasion { task: Some(name.clone()), ..Occasion::default() },
+            params: saving.draft.params.clone(),
+            offered: serde_json::Map::new(),
+            text_params: saving.text_params.clone(),
+            args: saving.draft.args.clone(),
+            limits: saving.draft.limits.clone(),
+            output_bytes: None,
+        }
+    }
+
+    /// The links that the draft names, if no loop comes of them.
+    fn judged_links(&self, id: TaskId, own: &TaskName, draft: &TaskDraft) -> Result<Vec<Link>, TaskError> {
+        let find = |name: &str| if name == own.as_str() { Ok(id) } else { self.task(name).map(|task| task.id()) };
+        let mut links = Vec::new();
+        for name in &draft.after {
+            links.push(Link { source: find(name)?, kind: LinkKind::After, target: id });
+        }
+        for (name, kind) in [(&draft.on_failure, LinkKind::OnFailure), (&draft.on_recovery, LinkKind::OnRecovery)] {
+            if let Some(name) = name {
+                links.push(Link { source: id, kind, target: find(name)? });
+            }
+        }
+        let own_text = |link: &Link| if link.kind == LinkKind::After { link.target == id } else { link.source == id };
+        let mut all: Vec<Link> = self.db.links()?.into_iter().filter(|link| !own_text(link)).collect();
+        all.extend(&links);
+        match path_back(id, &all) {
+            None => Ok(links),
+            Some(path) => {
+                let name = |id: &TaskId| self.task_name(*id).ok().flatten().unwrap_or_else(|| own.to_string());
+                Err(TaskError::Loop(path.iter().map(name).collect()))
+            }
+        }
+    }
+
+    /// The folders to be watched: it has to be allowed to read them.
+    fn watched(&self, saving: &Saving<'_>, grants: &[Scope]) -> Result<Vec<PathBuf>, TaskError> {
+        let mut folders = Vec::new();
+        for text in &saving.draft.on_files {
+            let folder = self.home.folder_scope(saving.base, text).map_err(crate::execution::grants::GrantError::from)?;
+            let absolute = folder.absolute().to_owned();
+            let wanted = Scope::Read(folder);
+            if !grants.iter().any(|grant| grant.covers(&wanted)) {
+                return Err(TaskError::Unwatchable(text.clone()));
+            }
+            folders.push(absolute);
+        }
+        Ok(folders)
+    }
+
+    fn warnings(&self, plan: &Plan, grants: &[Scope]) -> Result<Vec<String>, TaskError> {
+        let mut warnings = Vec::new();
+        for scope in plan.missing() {
+            warnings.push(format!("it asks for {scope}, which is not granted"));
+        }
+        for scope in grants {
+            if let Scope::Credential(credential) = scope {
+                warnings.extend(self.credential_warning(&credential.name)?);
+            }
+        }
+        Ok(warnings)
+    }
+
+    /// Why a credential is of no use yet.
+    pub(super) fn credential_warning(&self, name: &CredentialName) -> Result<Option<String>, TaskError> {
+        Ok(match self.db.credential(name)? {
+            None => Some(format!("there is no credential {name}")),
+            Some(found) if found.sealed.is_none() => Some(format!("the credential {name} has no value")),
+            Some(_) => None,
+        })
+    }
+}
+
+pub(super) fn requested(requests: &wardroom_core::capability::Requests) -> Vec<Scope> {
+    match requests {
+        wardroom_core::capability::Requests::Declared(scopes) => scopes.clone(),
+        wardroom_core::capability::Requests::Undeclared => Vec::new(),
+    }
+}
+
+fn to_json(value: &impl serde::Serialize, name: &TaskName) -> Result<String, TaskError> {
+    serde_json::to_string(value).map_err(|error| TaskError::Damaged { name: name.clone(), message: error.to_string() })
+}
+
+fn zone(draft: &TaskDraft) -> Result<Zone, TaskError> {
+    Ok(draft.zone.as_deref().map(str::parse).transpose()?.unwrap_or_else(Zone::system))
+}
+
+/// What is written as before is due as before: an interval keeps its beat, and a
+/// moment that has passed is no error.
+fn schedule(draft: &TaskDraft, seen: Option<&Task>, zone: &Zone, now: Timestamp) -> Result<Option<Schedule>, TaskError> {
+    let when = When { cron: draft.cron.clone(), every: draft.every, at: draft.at.clone() };
+    if let Some(seen) = seen.filter(|seen| seen.definition.when == when && seen.definition.zone == *zone) {
+        return Ok(seen.schedule.clone());
+    }
+    match when {
+        When { cron: None, every: None, at: None } => Ok(None),
+        When { cron: Some(text), every: None, at: None } => Ok(Some(Schedule::cron(&text, zone.clone())?)),
+        When { cron: None, every: Some(period), at: None } => Ok(Some(Schedule::every(period.0, now, zone.clone())?)),
+        When { cron: None, every: None, at: Some(text) } => Ok(Some(Schedule::at(&text, zone.clone(), now)?)),
+        _ => Err(TaskError::Schedules),
+    }
+}
+
+/// Where the bytes come from, and where they were read.
+fn source(saving: &Saving<'_>, id: TaskId) -> Result<(Source, PathBuf), TaskError> {
+    let mut name = ProgramName::parse(&saving.draft.program)?;
+    name.path = saving.base.join(&name.path);
+    if let Some(seen) = saving.seen.filter(|_| saving.bytes == Bytes::Pinned)
+        && seen.definition.origin == name.path
+    {
+        let stored = StoredProgram { function: name.function, ..seen.definition.program.clone() };
+        return Ok((Source::Task(stored, id), name.path));
+    }
+    let (_, origin) = read_program(&name)?;
+    Ok((Source::FileOfTask(name, id), origin))
+}
+
+/// The way from a task back to itself, where there is one.
+fn path_back(start: TaskId, links: &[Link]) -> Option<Vec<TaskId>> {
+    let mut came_from: BTreeMap<TaskId, TaskId> = BTreeMap::new();
+    let (mut seen, mut next) = (BTreeSet::new(), vec![start]);
+    while let Some(id) = next.pop() {
+        for link in links.iter().filter(|link| link.source == id) {
+            if link.target == start {
+                let mut path = vec![start, id];
+                let mut at = id;
+                while let Some(before) = came_from.get(&at) {
+                    path.push(*before);
+                    at = *before;
+                }
+                if path.last() != Some(&start) {
+                    path.push(start);
+                }
+                path.reverse();
+                path.dedup();
+                return Some(if path.len() == 1 { vec![start, start] } else { path });
+            }
+            if seen.insert(link.target) {
+                came_from.insert(link.target, id);
+                next.push(link.target);
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_back_is_found_wherever_it_leads() {
+        let [a, b, c, d] = [TaskId::fresh(), TaskId::fresh(), TaskId::fresh(), TaskId::fresh()];
+        let link = |source, target| Link { source, kind: LinkKind::After, target };
+        assert_eq!(path_back(a, &[]), None);
+        assert_eq!(path_back(a, &[link(a, b), link(b, c), link(d, a), link(c, b)]), None);
+        assert_eq!(path_back(a, &[link(a, a)]), Some(vec![a, a]));
+        assert_eq!(path_back(a, &[link(a, d), link(a, b), link(b, c), link(c, a)]), Some(vec![a, b, c, a]));
+    }
+}

@@ -1,0 +1,150 @@
+//! The bytes that tasks pin: `components/`, one file a digest, looked at again
+//! on every load.
+
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use wardroom_core::blame::Blame;
+use wardroom_core::id::Digest;
+use wardroom_core::program::{Format, Program, ProgramName};
+
+use crate::execution::resolve::{ResolveError, read_program};
+use crate::wardroom::Wardroom;
+
+/// How old bytes are that may be swept: a day.
+const SWEEP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Stored bytes, and which of their doors is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredProgram {
+    /// As it is shown.
+    pub name: String,
+    /// The exported function, where one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// The bytes.
+    pub digest: Digest,
+    /// What they are.
+    pub format: Format,
+}
+
+/// Bytes that are not there, or are others.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// They are gone.
+    #[error("the stored program `{name}` ({digest}) is gone from the data folder")]
+    Missing {
+        /// As it is shown.
+        name: String,
+        /// Which bytes.
+        digest: Digest,
+    },
+    /// They are others.
+    #[error("the stored program `{name}` was changed in the data folder: its bytes are no longer {digest}")]
+    Altered {
+        /// As it is shown.
+        name: String,
+        /// Which bytes they should be.
+        digest: Digest,
+    },
+    /// The folder does not let them be read or written.
+    #[error("the stored program at `{}` cannot be used: {source}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl StoreError {
+    /// Who has to act.
+    #[must_use]
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::Io { .. } => Blame::Host,
+            Self::Missing { .. } | Self::Altered { .. } => Blame::Operator,
+        }
+    }
+}
+
+/// The folder of stored bytes.
+pub(crate) struct Components(PathBuf);
+
+impl Wardroom {
+    pub(crate) fn components(&self) -> Components {
+        Components(self.home.components())
+    }
+}
+
+impl Components {
+    /// Where such bytes lie; the ending says what they are, as it does for a
+    /// program anywhere else.
+    pub(crate) fn path(&self, digest: Digest, format: Format) -> PathBuf {
+        self.0.join(format!("{}.{}", digest.hex(), ending(format)))
+    }
+
+    /// Stores a program's bytes, whole or not at all.
+    pub(crate) fn put(&self, program: &Program) -> Result<(), StoreError> {
+        let path = self.path(program.digest, program.format);
+        let known = StoredProgram { name: program.name.clone(), function: None, digest: program.digest, format: program.format };
+        if self.load(&known).is_ok() {
+            return Ok(());
+        }
+        self.write(&path, &program.bytes).map_err(|source| StoreError::Io { path, source })
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+        let mut random = [0; 6];
+        getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+        let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let fresh = path.with_extension(format!("{random}.new"));
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+        let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&fresh, path));
+        if written.is_err() {
+            drop(std::fs::remove_file(&fresh));
+        }
+        written
+    }
+
+    /// The stored bytes, if they still are those.
+    pub(crate) fn load(&self, stored: &StoredProgram) -> Result<Program, StoreError> {
+        let path = self.path(stored.digest, stored.format);
+        let (name, digest) = (stored.name.clone(), stored.digest);
+        match read_program(&ProgramName { path: path.clone(), function: None }) {
+            Ok((program, _)) if program.digest == digest => Ok(Program { name, ..program }),
+            Ok(_) => Err(StoreError::Altered { name, digest }),
+            Err(ResolveError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Err(StoreError::Missing { name, digest })
+            }
+            Err(ResolveError::Read { source, .. }) => Err(StoreError::Io { path, source }),
+            // Too large, no file, no program: not what was stored.
+            Err(_) => Err(StoreError::Altered { name, digest }),
+        }
+    }
+
+    /// Removes stored bytes that nothing pins: files that are not among these.
+    /// Young ones stay, because their task may be about to be saved.
+    pub(crate) fn sweep(&self, pinned: &[PathBuf]) {
+        let age = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok()?.elapsed().ok();
+        for path in std::fs::read_dir(&self.0).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            if !pinned.contains(&path) && age(&path).is_some_and(|age| age > SWEEP_AFTER) {
+                drop(std::fs::remove_file(path));
+            }
+        }
+    }
+}
+
+const fn ending(format: Format) -> &'static str {
+    match format {
+        Format::Component | Format::Module => "wasm",
+        Format::JavaScript => "js",
+        Format::TypeScript => "ts",
+    }
+}
