@@ -1,4 +1,6 @@
-//! The README's figures are the code's.
+//! The README's figures are the code's, and its table of scripts is theirs.
+
+use std::path::Path;
 
 use wardroom_core::capability::credentials::CredentialUse;
 use wardroom_core::credential::{CredentialKind, MAX_CREDENTIAL_USES, MAX_FILLED_BODY_BYTES, MAX_VALUE_BYTES};
@@ -7,6 +9,10 @@ use wardroom_core::limit::{
     HOSTCALL_BYTES, Limits, MAX_COMPILE_CPU_SECONDS, MAX_DEADLINE, MAX_HANDLES, MAX_MEMORY, MAX_OUTPUT_BYTES, MAX_PROGRAM_BYTES,
     MAX_STATE_BYTES, SizeText,
 };
+use wardroom_core::manifest::Manifest;
+use wardroom_core::param::ParamSpec;
+
+use crate::templates::scripts;
 
 fn rows() -> String {
     let size = |bytes| SizeText(bytes).to_string();
@@ -32,13 +38,21 @@ fn rows() -> String {
     table.replace("|  |", "| |").replace("|  |", "| |")
 }
 
+fn readme() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap()
+}
+
+/// The rows of the README's table between `<!-- NAME: checked` and `<!-- NAME: end`.
+fn table(name: &str) -> String {
+    let readme = readme();
+    let rest = readme.split(&format!("<!-- {name}: checked")).nth(1).unwrap();
+    let marked = rest.split(&format!("<!-- {name}: end")).next().unwrap();
+    marked.split("|---|---|---|---|\n").nth(1).unwrap().to_owned()
+}
+
 #[test]
 fn the_readme_names_every_limit_as_the_code_has_it() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
-    let begin = "|---|---|---|---|\n";
-    let table = readme.split("tests/docs.rs -->").nth(1).and_then(|rest| rest.split("<!-- limits: end").next()).unwrap();
-    let found = table.split(begin).nth(1).unwrap();
-    assert_eq!(found, rows(), "the README's table of limits should read as on the right");
+    assert_eq!(table("limits"), rows(), "the README's table of limits should read as on the right");
 }
 
 #[test]
@@ -51,7 +65,7 @@ fn a_run_that_names_no_limit_has_the_documented_ones() {
 
 /// The words in the first column of the README's table with this head.
 fn first_column(head: &str) -> Vec<String> {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let readme = readme();
     let rows = readme.lines().skip_while(|line| *line != head).skip(2).take_while(|line| line.starts_with('|'));
     let cells = rows.filter_map(|row| row.split('|').nth(1));
     cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
@@ -61,4 +75,31 @@ fn first_column(head: &str) -> Vec<String> {
 fn the_readme_names_every_use_and_every_kind_of_a_credential() {
     assert_eq!(first_column("| Use | What it allows |"), CredentialUse::ALL.map(CredentialUse::name));
     assert_eq!(first_column("| Kind | For |"), CredentialKind::ALL.map(CredentialKind::name));
+}
+
+/// Required params first; a default stands behind its param.
+fn params_cell(manifest: &Manifest) -> String {
+    let mut params: Vec<(&String, &ParamSpec)> = manifest.params.0.iter().collect();
+    params.sort_by_key(|(_, spec)| !spec.required);
+    let cell = |(name, spec): (&String, &ParamSpec)| match &spec.default {
+        Some(default) => format!("`{name}` = `{default}`"),
+        None if spec.required => format!("**`{name}`**"),
+        None => format!("`{name}`"),
+    };
+    params.into_iter().map(cell).collect::<Vec<_>>().join(", ")
+}
+
+fn script_row(path: &Path) -> String {
+    let name = path.file_stem().unwrap().to_str().unwrap();
+    let manifest = Manifest::of_script(&std::fs::read_to_string(path).unwrap()).unwrap().unwrap();
+    let requests: Vec<String> = manifest.request_texts().iter().map(|request| format!("`{request}`")).collect();
+    let requests = if requests.is_empty() { "nothing".to_owned() } else { requests.join(", ") };
+    let what = manifest.description.as_deref().unwrap_or_default();
+    format!("| [`{name}`](plugins/scripts/{name}.js) | {what} | {} | {requests} |\n", params_cell(&manifest))
+}
+
+#[test]
+fn the_readme_lists_every_script_with_its_params_and_what_it_asks_for() {
+    let rows: String = scripts().iter().map(|path| script_row(path)).collect();
+    assert_eq!(table("scripts"), rows, "the README's table of scripts should read as on the right");
 }

@@ -1,11 +1,10 @@
-//! The scripts that the README shows, on real input, against an oracle.
+//! The script that the README runs first, on real input, against an oracle.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use crate::support::home::Home;
-use crate::support::server::Server;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -54,26 +53,4 @@ fn the_dependency_report_is_denied_without_its_grant_and_the_flag_is_named() {
     assert_eq!(ended.code, Some(1), "{ended}");
     assert!(ended.stderr.contains("Allow what the program asks for with `--allow-read=.`."), "{ended}");
     assert_eq!(home.executions()[0]["failure_kind"], "denied");
-}
-
-#[test]
-fn the_health_check_tells_a_healthy_server_from_a_sick_one() {
-    let home = Home::new();
-    let server = Server::start();
-    let grant = format!("--allow-net={}", server.base());
-    let check = |path: &str, status: &str| {
-        let url = format!("url={}{path}", server.base());
-        home.record(&[&script("http-health-check"), "--param", &url, "--param", status, &grant])
-    };
-    assert_eq!(check("/status/204", "expected_status=204").succeeded().result()["healthy"], true);
-    let sick = check("/status/500", "expected_status=200");
-    assert_eq!(sick.ending(), ("failed", "failed", "guest", Some(3)));
-}
-
-#[test]
-fn the_health_check_is_denied_without_its_grant() {
-    let home = Home::new();
-    let server = Server::start();
-    let record = home.record(&[&script("http-health-check"), "--param", &format!("url={}/status/200", server.base())]);
-    assert_eq!(record.ending(), ("failed", "denied", "operator", Some(1)));
 }

@@ -30,6 +30,8 @@ mod records;
 mod sandbox;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod templates;
 // These say themselves which lints their shared functions may break.
 mod network;
 mod value;

@@ -50,6 +50,19 @@ fn each_way_to_end_leaves_one_row() {
 }
 
 #[test]
+fn a_run_that_leaves_a_request_behind_is_recorded_however_they_race() {
+    let (home, server) = (Home::new(), Server::start());
+    let script = home.file("leaves.js", "fetch(params.url).catch(() => {}); return 'left'");
+    let (url, net) = (format!("url={}", server.base()), format!("--allow-net={}", server.base()));
+    for _ in 0..40 {
+        let record = home.record(&[script.to_str().unwrap(), "--param", &url, &net]);
+        assert_eq!(record.succeeded().result(), "left");
+    }
+    let rows = home.executions();
+    assert_eq!(rows.iter().filter(|row| word(row, "status") == "success").count(), 40, "{rows:?}");
+}
+
+#[test]
 fn a_record_holds_what_was_run_with_which_access_and_what_it_used() {
     let server = Server::start();
     let home = Home::new();

@@ -1,5 +1,8 @@
 // Reads a Cargo.lock and reports what a Rust project depends on.
 //
+// Returns { packages, own, in_several_versions, most_needed }: a count, names, and
+// by name the versions and how many packages need it.
+//
 // /// wardroom
 // name = "dependency-report"
 // description = "Counts the packages of a Cargo.lock and shows what stands out"

@@ -33,12 +33,27 @@ pub(crate) struct Request {
     pub(crate) body: Vec<u8>,
 }
 
+/// What a server is told to answer, whatever it is asked.
+#[derive(Debug, Clone)]
+struct Canned {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+/// What a server and its test tell each other.
+#[derive(Default)]
+struct Shared {
+    requests: Mutex<Vec<Request>>,
+    canned: Mutex<Option<Canned>>,
+}
+
 /// Runs until it is dropped.
 pub(crate) struct Server {
     address: SocketAddr,
     /// The certificate to trust, in PEM; none: no TLS.
     pem: Option<String>,
-    requests: Arc<Mutex<Vec<Request>>>,
+    shared: Arc<Shared>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -61,22 +76,22 @@ impl Server {
 
     fn listen(tls: Option<(TlsAcceptor, String)>) -> Self {
         let (acceptor, pem) = tls.unzip();
-        let requests = Arc::<Mutex<Vec<Request>>>::default();
+        let shared = Arc::<Shared>::default();
         let (stop, stopped) = oneshot::channel::<()>();
         let (bound, binding) = std::sync::mpsc::channel();
-        let seen = requests.clone();
+        let served = shared.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 bound.send(listener.local_addr().unwrap()).unwrap();
                 tokio::select! {
-                    () = accept(listener, acceptor, seen) => {}
+                    () = accept(listener, acceptor, served) => {}
                     _ = stopped => {}
                 }
             });
         });
-        Self { address: binding.recv().unwrap(), pem, requests, stop: Some(stop), thread: Some(thread) }
+        Self { address: binding.recv().unwrap(), pem, shared, stop: Some(stop), thread: Some(thread) }
     }
 
     /// `http://127.0.0.1:PORT`, or `https://localhost:PORT`.
@@ -98,7 +113,13 @@ impl Server {
 
     /// What arrived so far.
     pub(crate) fn requests(&self) -> Vec<Request> {
-        self.requests.lock().unwrap().clone()
+        self.shared.requests.lock().unwrap().clone()
+    }
+
+    /// From now on, this is the answer to everything.
+    pub(crate) fn answers(&self, status: u16, headers: &[(&str, &str)], body: &str) {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        *self.shared.canned.lock().unwrap() = Some(Canned { status, headers, body: body.to_owned() });
     }
 }
 
@@ -111,18 +132,18 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, seen: Arc<Mutex<Vec<Request>>>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     let free = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     while let (Ok(slot), Ok((stream, _))) = (free.clone().acquire_owned().await, listener.accept().await) {
-        let (seen, tls) = (seen.clone(), tls.clone());
+        let (shared, tls) = (shared.clone(), tls.clone());
         tokio::spawn(async move {
             let _slot = slot;
             // A client that goes away is its own affair.
             match tls {
-                None => drop(serve(stream, &seen).await),
+                None => drop(serve(stream, &shared).await),
                 Some(acceptor) => {
                     if let Ok(stream) = acceptor.accept(stream).await {
-                        drop(serve(stream, &seen).await);
+                        drop(serve(stream, &shared).await);
                     }
                 }
             }
@@ -130,9 +151,14 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, seen: Arc<Mutex
     }
 }
 
-async fn serve(mut stream: impl Stream, seen: &Mutex<Vec<Request>>) -> std::io::Result<()> {
+async fn serve(mut stream: impl Stream, shared: &Shared) -> std::io::Result<()> {
     let Some(request) = read(&mut stream).await? else { return Ok(()) };
-    seen.lock().unwrap().push(request.clone());
+    shared.requests.lock().unwrap().push(request.clone());
+    let canned = shared.canned.lock().unwrap().clone();
+    if let Some(Canned { status, headers, body }) = canned {
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        return answer(&mut stream, status, &headers, body.as_bytes()).await;
+    }
     let parts: Vec<&str> = request.path.trim_start_matches('/').split('/').collect();
     let number = |text: &str| text.parse::<u64>().unwrap_or(0);
     match parts.as_slice() {

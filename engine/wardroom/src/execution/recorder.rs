@@ -32,9 +32,10 @@ pub(crate) struct Recorder {
     live: Arc<dyn Live>,
     /// The params of an execution of which none are kept.
     nothing: Map<String, Value>,
-    /// Set once the start row is in the database's queue; resolves when it is
-    /// durable, or cannot be made so. One future for all who wait: whoever asked
-    /// first may be gone (a dropped request), and the row is written once.
+    /// Set once the start row is in the database's queue, or the run is over
+    /// without one; resolves when it is durable, or cannot be made so. One
+    /// future for all who wait: whoever asked first may be gone (a dropped
+    /// request), and the row is written once.
     started: OnceLock<Shared<BoxFuture<'static, Result<(), HostFault>>>>,
     /// All lines so far. The run writes, the flush and followers read; never
     /// held across an await. The sandbox caps what comes here.
@@ -140,10 +141,14 @@ impl Recorder {
     /// durable before), lines and state, in one transaction.
     pub(crate) async fn settle(&self, outcome: Outcome) -> Result<Outcome, RecordError> {
         let resolved = self.plan.resolved();
-        let started = match self.started.get() {
-            Some(started) => started.clone().await.is_ok(),
-            None => false,
+        // What is left of a request that nobody waits for may be about to start
+        // it on another thread: whoever comes first decides, and what comes
+        // after the end starts nothing.
+        let ended = || -> Shared<BoxFuture<'static, _>> {
+            let refused: BoxFuture<'static, _> = Box::pin(std::future::ready(Err(HostFault("the execution has ended".to_owned()))));
+            refused.shared()
         };
+        let started = self.started.get_or_init(ended).clone().await.is_ok();
         let kept = kept(&outcome, resolved.occasion.keep);
         let written = if started {
             self.db.finish(resolved.id, resolved.attempt, self.ending(&kept)).await
