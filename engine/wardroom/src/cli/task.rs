@@ -681,7 +681,7 @@ async fn show_task(wardroom: &Wardroom, of: &NameArguments) -> Result<(), Comman
         ),
         Err(error) => (format!("unknown: {error}"), Vec::new()),
     };
-    let next = view.next.iter().map(|next| format!("{}  {DIM}{}{DIM:#}", next.local, next.at));
+    let next = view.next.iter().map(|next| format!("{}  ({})", next.local, next.at));
     let definition = &task.definition;
     let optional = |name, text: Option<String>| text.map(|text| (name, text));
     let pairs = [
