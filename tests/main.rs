@@ -31,6 +31,8 @@ mod sandbox;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tasks;
+#[cfg(test)]
 mod templates;
 // These say themselves which lints their shared functions may break.
 mod network;
