@@ -23,7 +23,6 @@ const MAX_SHOWN: usize = 40;
 /// What becomes of slots that were missed: machine off or asleep, nobody
 /// serving, clock set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum MissedRule {
     /// They are written down as missed.
     Skip,
@@ -45,7 +44,6 @@ impl MissedRule {
 
 /// What becomes of a slot whose task is still running.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum OverlapRule {
     /// It does not run.
     #[default]
