@@ -457,25 +457,36 @@ struct Field {
     values: Vec<i64>,
 }
 
-fn field(low: i64, high: i64) -> impl Strategy<Value = Field> {
-    let every = Just(Field { text: "*".to_owned(), values: (low..=high).collect() });
-    let listed = prop::collection::vec(low..=high, 1..4).prop_map(|values| {
+fn every(low: i64, high: i64) -> impl Strategy<Value = Field> {
+    Just(Field { text: "*".to_owned(), values: (low..=high).collect() })
+}
+
+fn listed(low: i64, high: i64) -> impl Strategy<Value = Field> {
+    prop::collection::vec(low..=high, 1..4).prop_map(|values| {
         let text = values.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
         Field { text, values }
-    });
+    })
+}
+
+fn field(low: i64, high: i64) -> impl Strategy<Value = Field> {
     let stepped = (low..=high, low..=high, 1..=(high - low)).prop_map(|(a, b, step)| {
         let (from, to) = (a.min(b), a.max(b));
         let values = (from..=to).filter(|value| (value - from) % step == 0).collect();
         Field { text: format!("{from}-{to}/{step}"), values }
     });
-    prop_oneof![every, listed, stepped]
+    prop_oneof![every(low, high), listed(low, high), stepped]
 }
 
 /// Minute, hour, day of month, month, day of week.
 type Fields = (Field, Field, Field, Field, Field);
 
+/// Often in the small hours of every day, which is when clocks are changed.
 fn fields() -> impl Strategy<Value = Fields> {
-    (field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 7))
+    let hour = prop_oneof![field(0, 23), listed(0, 3)];
+    let month_day = prop_oneof![every(1, 31), field(1, 31)];
+    let month = prop_oneof![every(1, 12), field(1, 12)];
+    let week_day = prop_oneof![every(0, 7), field(0, 7)];
+    (field(0, 59), hour, month_day, month, week_day)
 }
 
 fn text_of(fields: &Fields) -> String {
@@ -500,26 +511,26 @@ fn brute_force(fields: &Fields, name: &str, from: i64, until: i64) -> Vec<i64> {
     let zone = jiff::tz::TimeZone::get(name).unwrap();
     let wall = |second: i64| zone.to_datetime(jiff::Timestamp::from_second(second).unwrap());
     let repeating = fields.0.text.contains('*') || fields.1.text.contains('*');
+    let minute = jiff::SignedDuration::from_mins(1);
     let mut slots = Vec::new();
-    let mut shown: Vec<jiff::civil::DateTime> = Vec::new();
     // A day ahead, so that what a clock shows again is known as such.
     let mut second = (from - 86_400).div_euclid(60) * 60;
-    while second <= until {
+    // The furthest that the clock has shown.
+    let mut newest = wall(second);
+    while second < until {
+        second += 60;
         let time = wall(second);
-        let newest = shown.iter().copied().max();
-        let again = newest.is_some_and(|newest| time <= newest);
-        let mut skipped = newest.map(|newest| newest + jiff::SignedDuration::from_mins(1)).filter(|_| !repeating && !again);
+        let again = time <= newest;
         let mut due = matches(fields, time) && (repeating || !again);
-        while let Some(gone) = skipped.filter(|gone| *gone < time) {
-            due |= matches(fields, gone);
-            skipped = Some(gone + jiff::SignedDuration::from_mins(1));
+        let mut skipped = newest + minute;
+        while skipped < time && !repeating {
+            due |= matches(fields, skipped);
+            skipped += minute;
         }
-        if due && second > from {
+        if due && second > from && second <= until {
             slots.push(second * 1000);
         }
-        shown.clear();
-        shown.extend(newest.into_iter().chain([time]));
-        second += 60;
+        newest = newest.max(time);
     }
     slots
 }
