@@ -87,6 +87,8 @@ impl<K: Ord + Clone + Hash> Default for Agenda<K> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(ms: i64) -> Timestamp {
@@ -123,5 +125,28 @@ mod tests {
         agenda.set("sooner", Some(at(999)));
         assert_eq!(agenda.due(at(999)), ["sooner"]);
         assert_eq!(agenda.due(at(10_000)), ["later"]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_set_and_removed_the_agenda_agrees_with_a_list(
+            steps in prop::collection::vec((0_u8..10, 0_u8..20, prop::option::weighted(0.8, 0_i64..100)), 0..200),
+        ) {
+            let (mut agenda, mut listed) = (Agenda::new(), Vec::<(Timestamp, u8)>::new());
+            for (kind, key, ms) in steps {
+                if kind == 0 {
+                    let now = at(ms.unwrap_or(50));
+                    listed.sort_unstable();
+                    let due: Vec<u8> = listed.iter().filter(|(at, _)| *at <= now).map(|(_, key)| *key).collect();
+                    listed.retain(|(at, _)| *at > now);
+                    prop_assert_eq!(agenda.due(now), due);
+                } else {
+                    agenda.set(key, ms.map(at));
+                    listed.retain(|(_, other)| *other != key);
+                    listed.extend(ms.map(|ms| (at(ms), key)));
+                }
+                prop_assert_eq!((agenda.len(), agenda.next()), (listed.len(), listed.iter().map(|(at, _)| *at).min()));
+            }
+        }
     }
 }

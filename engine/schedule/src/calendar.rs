@@ -30,7 +30,6 @@ const MAX_SHOWN: usize = 64;
 
 /// When a task is due, apart from the zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Calendar {
     /// At the times of a wall clock that an expression matches.
     Cron(Cron),

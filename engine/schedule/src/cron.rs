@@ -71,7 +71,12 @@ impl Cron {
 
     /// What `croner` made of it.
     pub(crate) fn read(&self) -> Option<croner::Cron> {
-        read(nickname(&self.text).unwrap_or(&self.text)).ok()
+        read(self.fields()).ok()
+    }
+
+    /// The expression with a nickname spelled out.
+    pub(crate) fn fields(&self) -> &str {
+        nickname(&self.text).unwrap_or(&self.text)
     }
 }
 

@@ -114,3 +114,143 @@ fn missed_run(schedule: &Schedule, after: Timestamp, until: Timestamp) -> Option
 fn earlier(at: Timestamp, by: Duration) -> Timestamp {
     Timestamp::from_ms(at.ms().saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::zone::Zone;
+
+    const MINUTE: i64 = 60_000;
+    const DAY: i64 = 86_400_000;
+    const RULES: [MissedRule; 3] = [MissedRule::Skip, MissedRule::Latest, MissedRule::All];
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_ms(ms)
+    }
+
+    fn every(period_ms: i64) -> Schedule {
+        Schedule::every(Duration::from_millis(period_ms.unsigned_abs()), at(0), Zone::utc()).unwrap()
+    }
+
+    fn fired(due: &Due) -> Vec<(i64, bool)> {
+        due.fire.iter().map(|slot| (slot.at.ms(), slot.late)).collect()
+    }
+
+    fn missed(due: &Due) -> Vec<(i64, i64, u64)> {
+        due.missed.iter().map(|run| (run.first.ms(), run.last.ms(), run.count)).collect()
+    }
+
+    #[test]
+    fn a_slot_on_time_fires_under_every_rule() {
+        for rule in RULES {
+            for late in [0, 1, MINUTE] {
+                let due = due(&every(DAY), rule, at(5), at(DAY + late));
+                assert_eq!((fired(&due), missed(&due), due.cursor), (vec![(DAY, false)], vec![], at(DAY + late)), "{rule}");
+            }
+            let nothing = due(&every(DAY), rule, at(DAY), at(2 * DAY - 1));
+            assert_eq!((fired(&nothing), missed(&nothing), nothing.cursor), (vec![], vec![], at(2 * DAY - 1)));
+        }
+    }
+
+    #[test]
+    fn the_rule_decides_what_becomes_of_missed_slots() {
+        // Slots of days 1, 2 and 3; it is an hour after the third.
+        let now = at(3 * DAY + 60 * MINUTE);
+        let look = |rule| due(&every(DAY), rule, at(0), now);
+        let skip = look(MissedRule::Skip);
+        assert_eq!((fired(&skip), missed(&skip)), (vec![], vec![(DAY, 3 * DAY, 3)]));
+        let latest = look(MissedRule::Latest);
+        assert_eq!((fired(&latest), missed(&latest)), (vec![(3 * DAY, true)], vec![(DAY, 2 * DAY, 2)]));
+        let all = look(MissedRule::All);
+        assert_eq!((fired(&all), missed(&all)), (vec![(DAY, true), (2 * DAY, true), (3 * DAY, true)], vec![]));
+    }
+
+    #[test]
+    fn only_the_newest_slot_is_on_time() {
+        // A slot each second, and five seconds since the last look.
+        let look = |rule| due(&every(1000), rule, at(10_000), at(15_000));
+        let skip = look(MissedRule::Skip);
+        assert_eq!((fired(&skip), missed(&skip)), (vec![(15_000, false)], vec![(11_000, 14_000, 4)]));
+        let all = look(MissedRule::All);
+        assert_eq!(fired(&all), [(11_000, true), (12_000, true), (13_000, true), (14_000, true), (15_000, false)]);
+    }
+
+    #[test]
+    fn what_is_older_than_a_week_is_not_caught_up() {
+        for (age, late) in [(7 * DAY, true), (7 * DAY + 1, false)] {
+            let now = at(20 * DAY + age);
+            let schedule: Schedule = serde_json::from_str(&format!(r#"{{"at_ms": {}, "zone": "UTC"}}"#, 20 * DAY)).unwrap();
+            for rule in [MissedRule::Latest, MissedRule::All] {
+                let due = due(&schedule, rule, at(0), now);
+                assert_eq!((due.fire.len(), due.missed.len()), (usize::from(late), usize::from(!late)), "{rule} {age}");
+            }
+        }
+        let all = due(&every(DAY), MissedRule::All, at(0), at(30 * DAY));
+        assert_eq!((all.fire.len(), missed(&all)), (8, vec![(DAY, 22 * DAY, 22)]));
+    }
+
+    #[test]
+    fn so_many_are_caught_up_and_no_more() {
+        let all = due(&every(MINUTE), MissedRule::All, at(0), at(DAY));
+        assert_eq!((all.fire.len(), missed(&all)), (MAX_CATCH_UP, vec![(MINUTE, 1340 * MINUTE, 1340)]));
+        assert_eq!(all.fire.last().map(|slot| (slot.at, slot.late)), Some((at(DAY), false)));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_fires_nothing_twice() {
+        for rule in RULES {
+            let again = due(&every(MINUTE), rule, at(10 * MINUTE), at(8 * MINUTE));
+            assert_eq!((again.fire.len(), again.missed.len(), again.cursor), (0, 0, at(10 * MINUTE)));
+        }
+    }
+
+    #[test]
+    fn a_clock_that_went_back_far_is_not_waited_for() {
+        let hour = 60 * MINUTE;
+        for (cursor, now, moved) in [(0, DAY, 0), (DAY, DAY, DAY), (DAY, DAY - hour, DAY), (DAY, DAY - hour - 1, DAY - hour - 1)] {
+            assert_eq!(after_step(at(cursor), at(now)), at(moved), "{cursor} {now}");
+        }
+        assert_eq!(after_step(at(i64::MIN), at(i64::MAX)), at(i64::MIN));
+        assert_eq!(after_step(at(i64::MAX), at(i64::MIN)), at(i64::MIN));
+    }
+
+    proptest! {
+        /// Looked at whenever, under any rule, clock set back a little or not:
+        /// the slots of the whole time are those that fired and those that were
+        /// missed, each once.
+        #[test]
+        fn every_slot_is_accounted_for_once(
+            period in prop_oneof![1000_i64..5000, MINUTE..90 * MINUTE, DAY / 2..3 * DAY],
+            rule in 0..RULES.len(), steps in prop::collection::vec((0_u8..8, 0_i64..100), 1..25),
+        ) {
+            let (schedule, rule) = (every(period), RULES[rule]);
+            let start = at(1_000_000);
+            let (mut cursor, mut now, mut seen) = (start, start, Vec::new());
+            for (kind, length) in steps {
+                now = at(now.ms() + match kind {
+                    0 => -length * MINUTE / 4,
+                    1 => length * DAY / 8,
+                    2 | 3 => length * MINUTE,
+                    _ => length * 100,
+                });
+                let due = due(&schedule, rule, cursor, now);
+                for run in &due.missed {
+                    let run_slots: Vec<Timestamp> = schedule.slots(at(run.first.ms() - 1), run.last).collect();
+                    prop_assert_eq!(run_slots.len() as u64, run.count);
+                    prop_assert_eq!((run_slots.first(), run_slots.last()), (Some(&run.first), Some(&run.last)));
+                    seen.extend(run_slots);
+                }
+                for slot in &due.fire {
+                    prop_assert!(slot.at <= now && now.ms_since(slot.at) <= 7 * 86_400_000);
+                    prop_assert!(!slot.late || rule != MissedRule::Skip);
+                    seen.push(slot.at);
+                }
+                prop_assert!(due.cursor >= cursor);
+                cursor = due.cursor;
+            }
+            prop_assert_eq!(seen, schedule.slots(start, cursor).collect::<Vec<_>>());
+        }
+    }
+}

@@ -120,3 +120,90 @@ impl<'de> Deserialize<'de> for RateLimit {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn limit(text: &str) -> RateLimit {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_ms(ms)
+    }
+
+    #[test]
+    fn of_a_thousand_requests_ten_pass() {
+        let limit = limit("10/1h");
+        let mut starts = Vec::new();
+        for request in 0..1000 {
+            // All within the hour.
+            let now = at(request * 3600);
+            if limit.earliest(&starts, now) == now {
+                starts.push(now);
+            }
+        }
+        assert_eq!(starts.len(), 10);
+    }
+
+    #[test]
+    fn the_next_start_is_allowed_when_the_oldest_leaves_the_window() {
+        let limit = limit("2/10s");
+        assert_eq!(limit.earliest(&[], at(5)), at(5));
+        assert_eq!(limit.earliest(&[at(1000)], at(2000)), at(2000));
+        assert_eq!(limit.earliest(&[at(4000), at(1000)], at(5000)), at(11_000));
+        assert_eq!(limit.earliest(&[at(4000), at(1000)], at(10_999)), at(11_000));
+        assert_eq!(limit.earliest(&[at(4000), at(1000)], at(11_000)), at(11_000));
+        // Overdrawn, as after a limit was lowered.
+        assert_eq!(limit.earliest(&[at(1000), at(2000), at(3000), at(4000)], at(5000)), at(13_000));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_blocks_for_one_period_at_most() {
+        let limit = limit("1/1m");
+        assert_eq!(limit.earliest(&[at(86_400_000)], at(0)), at(60_000));
+    }
+
+    #[test]
+    fn limits_are_texts_within_their_range() {
+        for (text, shown) in [("10/1h", "10/1h"), ("1/1s", "1/1s"), ("10000/30d", "10000/30d"), ("5 / 60m", "5/1h")] {
+            assert_eq!(limit(text).to_string(), shown);
+            assert_eq!(serde_json::from_str::<RateLimit>(&serde_json::to_string(&limit(text)).unwrap()).unwrap(), limit(text));
+        }
+        let refused = |text: &str| text.parse::<RateLimit>().unwrap_err();
+        assert_eq!((refused("0/1h"), refused("10001/1h")), (RateError::Count(0), RateError::Count(10_001)));
+        assert!(matches!(refused("1/999ms"), RateError::Period(_)) && matches!(refused("1/31d"), RateError::Period(_)));
+        for text in ["", "10", "10/", "/1h", "10/h", "-1/1h", "10/1h/1h", "ten/1h"] {
+            assert!(matches!(refused(text), RateError::Text(_)), "{text}");
+        }
+    }
+
+    proptest! {
+        /// As many requests as one likes, at any times: no window holds more
+        /// than the count, and none is refused that would have fitted.
+        #[test]
+        fn no_window_holds_more_than_the_count(count in 1_u32..6, period in 1_i64..20, gaps in prop::collection::vec(0_i64..5000, 1..150)) {
+            let period_ms = period * 1000;
+            let limit = RateLimit::new(count, Duration::from_millis(period_ms.unsigned_abs())).unwrap();
+            let allowed = usize::try_from(count).unwrap();
+            let (mut now, mut starts) = (0, Vec::<Timestamp>::new());
+            for gap in gaps {
+                now += gap;
+                let in_window = starts.iter().filter(|start| start.ms() + period_ms > now).count();
+                let earliest = limit.earliest(&starts, at(now));
+                prop_assert_eq!(earliest == at(now), in_window < allowed);
+                prop_assert!(earliest >= at(now) && earliest.ms() <= now + period_ms);
+                if earliest == at(now) {
+                    starts.push(earliest);
+                }
+            }
+            for start in &starts {
+                let together = starts.iter().filter(|other| (start.ms()..start.ms() + period_ms).contains(&other.ms())).count();
+                prop_assert!(together <= allowed);
+            }
+        }
+    }
+}

@@ -263,3 +263,71 @@ impl<'de> Deserialize<'de> for RetryRule {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(text: &str) -> RetryRule {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    fn seconds(rule: RetryRule, random: u64) -> Vec<u64> {
+        (1..).map_while(|attempt| rule.delay(attempt, random)).map(|delay| delay.as_secs()).collect()
+    }
+
+    #[test]
+    fn nothing_is_tried_again_unless_somebody_says_so() {
+        assert_eq!(RetryRule::default().delay(1, 0), None);
+        assert_eq!(RetryRule::default(), rule("off"));
+    }
+
+    #[test]
+    fn waits_grow_by_the_factor_up_to_the_cap() {
+        assert_eq!(seconds(rule("5"), 0), [10, 20, 40, 80, 160]);
+        assert_eq!(seconds(rule("6 base 1m factor 3 cap 10m"), 0), [60, 180, 540, 600, 600, 600]);
+        assert_eq!(seconds(rule("20 base 1d factor 10 cap 1d"), 0), [86_400; 20]);
+        assert_eq!((rule("3").delay(0, 0), rule("3").delay(4, 0), rule("3").delay(u32::MAX, 0)), (None, None, None));
+    }
+
+    #[test]
+    fn chance_takes_away_a_part_and_adds_nothing() {
+        assert_eq!(rule("1 base 10s jitter 0").delay(1, u64::MAX), Some(Duration::from_secs(10)));
+        assert_eq!(rule("1 base 10s jitter 20").delay(1, 0), Some(Duration::from_secs(10)));
+        assert_eq!(rule("1 base 10s jitter 20").delay(1, u64::MAX / 2), Some(Duration::from_millis(9001)));
+        assert_eq!(rule("1 base 10s jitter 20").delay(1, u64::MAX), Some(Duration::from_millis(8001)));
+        assert_eq!(rule("1 base 10s jitter 100").delay(1, u64::MAX), Some(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn rules_are_texts_that_leave_out_what_is_usual() {
+        for (text, shown) in [
+            ("off", "off"),
+            ("0", "off"),
+            ("3", "3"),
+            ("3 base 10s factor 2 cap 1h jitter 20%", "3"),
+            ("3 jitter 5 base 60s", "3 base 1m jitter 5"),
+            ("20 factor 10 cap 24h", "20 factor 10 cap 1d"),
+        ] {
+            assert_eq!(rule(text).to_string(), shown);
+            assert_eq!(rule(shown), rule(text));
+            assert_eq!(serde_json::from_str::<RetryRule>(&serde_json::to_string(&rule(text)).unwrap()).unwrap(), rule(text));
+        }
+    }
+
+    #[test]
+    fn rules_out_of_range_are_refused() {
+        let refused = |text: &str| text.parse::<RetryRule>().unwrap_err();
+        assert_eq!(refused("21"), RetryError::Attempts(21));
+        assert!(matches!(refused("3 base 999ms"), RetryError::Base { .. }) && matches!(refused("3 base 2h"), RetryError::Base { .. }));
+        assert!(rule("3 base 2h cap 2h").delay(1, 0).is_some());
+        assert_eq!((refused("3 factor 1"), refused("3 factor 11")), (RetryError::Factor(1), RetryError::Factor(11)));
+        assert!(matches!(refused("3 cap 25h"), RetryError::Cap(_)));
+        assert_eq!(refused("3 jitter 101"), RetryError::Jitter(101));
+        for text in ["", "three", "-1", "3 base", "3 bases 1s", "3 base 1s base 2s", "base 1s", "3 jitter 300", "3 base 1"] {
+            assert!(matches!(refused(text), RetryError::Text(_)), "{text}");
+        }
+        assert_eq!(RetryRule::new(3).and_then(|rule| rule.with_base(Duration::from_secs(60))), Ok(rule("3 base 1m")));
+        assert_eq!(RetryRule::new(3).and_then(|rule| rule.with_factor(0)), Err(RetryError::Factor(0)));
+    }
+}

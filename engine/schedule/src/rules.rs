@@ -23,7 +23,6 @@ const MAX_SHOWN: usize = 40;
 /// What becomes of slots that were missed: machine off or asleep, nobody
 /// serving, clock set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum MissedRule {
     /// They are written down as missed.
     Skip,
@@ -45,7 +44,6 @@ impl MissedRule {
 
 /// What becomes of a slot whose task is still running.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum OverlapRule {
     /// It does not run.
     #[default]
@@ -142,4 +140,62 @@ fn unknown(what: &'static str, word: &str, known: &[&'static str]) -> RuleError 
     let word = truncated(word, MAX_SHOWN);
     let near = nearest(word, known.iter().copied()).and_then(|near| known.iter().copied().find(|word| *word == near));
     RuleError::Word { what, word: word.to_owned(), expected: known.join(", "), near }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::Zone;
+
+    fn cron(text: &str) -> Schedule {
+        Schedule::cron(text, Zone::utc()).unwrap()
+    }
+
+    #[test]
+    fn rules_are_words() {
+        for rule in [MissedRule::Skip, MissedRule::Latest, MissedRule::All] {
+            assert_eq!(rule.to_string().parse(), Ok(rule));
+        }
+        for rule in [OverlapRule::Skip, OverlapRule::Queue, OverlapRule::CancelPrevious, OverlapRule::Allow] {
+            assert_eq!(rule.to_string().parse(), Ok(rule));
+            assert_eq!(serde_json::from_str::<OverlapRule>(&serde_json::to_string(&rule).unwrap()).unwrap(), rule);
+        }
+        assert_eq!(serde_json::to_string(&OverlapRule::CancelPrevious).unwrap(), "\"cancel-previous\"");
+        assert_eq!(OverlapRule::default(), OverlapRule::Skip);
+        let error = "lastest".parse::<MissedRule>().unwrap_err();
+        assert_eq!(error.to_string(), "`lastest` is no rule for missed slots: expected skip, latest, all (is `latest` meant?)");
+        assert!("Skip".parse::<OverlapRule>().is_err() && "".parse::<MissedRule>().is_err());
+    }
+
+    #[test]
+    fn what_comes_rarely_is_caught_up_unless_somebody_says_otherwise() {
+        let now = Timestamp::from_ms(1_700_000_000_000);
+        let every = |seconds| Schedule::every(Duration::from_secs(seconds), now, Zone::utc()).unwrap();
+        for (schedule, rule) in [
+            (cron("0 9 * * *"), MissedRule::Latest),
+            (cron("@hourly"), MissedRule::Latest),
+            (cron("*/30 * * * *"), MissedRule::Skip),
+            (every(3600), MissedRule::Latest),
+            (every(3599), MissedRule::Skip),
+            (Schedule::at("2026-12-01 09:00", Zone::utc(), now).unwrap(), MissedRule::Latest),
+        ] {
+            assert_eq!(MissedRule::default_for(&schedule, now), rule, "{schedule:?}");
+        }
+    }
+
+    #[test]
+    fn rules_that_contradict_one_another_are_refused() {
+        let schedule = cron("@hourly");
+        let check = |missed, overlap| check_rules(Some(&schedule), missed, overlap);
+        for overlap in [OverlapRule::Skip, OverlapRule::CancelPrevious] {
+            assert_eq!(check(Some(MissedRule::All), overlap), Err(RuleError::AllOfOne(overlap)));
+            assert_eq!(check(Some(MissedRule::Latest), overlap), Ok(()));
+            assert_eq!(check(None, overlap), Ok(()));
+        }
+        for overlap in [OverlapRule::Queue, OverlapRule::Allow] {
+            assert_eq!(check(Some(MissedRule::All), overlap), Ok(()));
+        }
+        assert_eq!(check_rules(None, Some(MissedRule::Skip), OverlapRule::Skip), Err(RuleError::NoSchedule(MissedRule::Skip)));
+        assert_eq!(check_rules(None, None, OverlapRule::Queue), Ok(()));
+    }
 }
