@@ -72,7 +72,7 @@ fn every_slot_is_accounted_for_once_while_daemons_are_killed_and_doubled() {
 #[test]
 fn a_killed_daemon_leaves_an_interrupted_run_that_is_tried_again_by_the_next() {
     let home = Home::new();
-    home.add("slow", "await new Promise(done => setTimeout(done, 60000));", &["--every=1s", "--retry=1 base 1s jitter 0", "--overlap=skip"]);
+    home.add("slow", "await new Promise(done => setTimeout(done, 4000));", &["--every=1s", "--retry=1 base 1s jitter 0", "--overlap=skip"]);
     let daemon = home.serve();
     daemon.until_stderr("slow: started");
     // Until its row is there: a run without an effect is written after 50 ms.
@@ -161,9 +161,10 @@ fn a_cancelled_execution_leaves_the_queue_or_ends() {
         }
         std::thread::sleep(Duration::from_millis(50));
     };
-    home.task(&["pause", "slow"]);
     assert_eq!(home.run(&["exec", "cancel", &queued]).code, Some(0));
     assert_eq!(home.read(&["exec", "show", &queued, "--json"])["status"], "cancelled");
+    // Or the next one that waits would run.
+    home.task(&["pause", "slow"]);
     let running = home.runs("slow").iter().find(|row| row["status"] == "running").unwrap()["id"].as_str().unwrap().to_owned();
     assert_eq!(home.run(&["exec", "cancel", &running]).code, Some(0));
     home.until_ended("slow", 2);

@@ -42,10 +42,10 @@ fn failures_are_counted_once_tried_again_and_pause_the_task_in_the_end() {
     assert_eq!((paused["failures"].clone(), paused["paused"].clone()), (json!(2), json!("2 failures in a row")));
     home.until_ended("tell", 2);
     let rows = home.runs("bad");
-    let failed = rows.iter().filter(|row| row["status"] == "failed");
-    let mut attempts: Vec<u64> = failed.map(|row| row["attempt"].as_u64().unwrap()).collect();
-    attempts.sort_unstable();
-    assert_eq!(attempts, [1, 1, 2, 2], "two executions of two attempts each: {rows:?}");
+    // The slot that came while the last retry waited may have begun as well.
+    let ended: Vec<_> = rows.iter().filter(|row| row["status"] == "failed" && row["attempt"] == 2).collect();
+    assert_eq!(ended.len(), 2, "two executions of two attempts each: {rows:?}");
+    assert!(rows.iter().all(|row| row["attempt"].as_u64().unwrap() <= 2), "{rows:?}");
     assert_eq!(home.runs("tell").len(), 2, "a retry that follows is no failure yet");
     drop(daemon);
     home.task(&["resume", "bad"]);

@@ -59,7 +59,7 @@ fn an_upgrade_that_asks_for_more_says_what_and_gets_none_of_it() {
     home.add("one", READER, &["--param", &format!("directory={a}"), &format!("--allow-read={a}")]);
     home.file("one.js", READER.replace("// read", "// net = [\"https://example.org\"]\n// read"));
     let upgraded = home.task_json(&["upgrade", "one"]);
-    assert_eq!(upgraded["missing"], json!(["--allow-net=https://example.org/"]), "{upgraded}");
+    assert_eq!(upgraded["missing"], json!(["--allow-net=https://example.org"]), "{upgraded}");
     assert_eq!(upgraded["new_requests"], upgraded["missing"]);
 }
 

@@ -32,7 +32,7 @@ fn bad_input_is_refused_with_what_was_expected_and_nothing_is_stored() {
         (&["add", "x", &tick, "--cron=0 0 30 2 *"], "never fires"),
         (&["add", "x", &tick, "--cron=61 * * * *"], "61"),
         (&["add", "x", &tick, "--at=2031-02-30 09:00"], "2031-02-30"),
-        (&["add", "x", &tick, "--at=2001-01-01 09:00"], "past"),
+        (&["add", "x", &tick, "--at=2001-01-01 09:00"], "has passed"),
         (&["add", "x", &tick, "--at=2031-03-30 02:30", "--zone=Europe/Berlin"], "2031-03-30"),
         (&["add", "x", &tick, "--every=10ms"], "10ms"),
         (&["add", "x", &tick, "--every=1h", "--zone=Europe/Berln"], "Europe/Berlin"),

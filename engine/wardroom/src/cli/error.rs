@@ -150,6 +150,7 @@ impl From<ResolveError> for CommandError {
             ResolveError::Limit(error) => Self::usage(error.to_string()),
             ResolveError::Open(error) => error.into(),
             ResolveError::Db(error) => error.into(),
+            ResolveError::Store(error) => stored_error(&error),
             ResolveError::Folder(error) | ResolveError::Request(RequestError::Folder(error)) => folder_error(&error),
             error => Self::blamed(blame, &error),
         }
@@ -196,7 +197,7 @@ impl From<TaskError> for CommandError {
     fn from(error: TaskError) -> Self {
         let blame = error.blame();
         match error {
-            TaskError::Resolve(ResolveError::Store(error)) | TaskError::Store(error) => stored_error(&error),
+            TaskError::Store(error) => stored_error(&error),
             TaskError::Resolve(error) => error.into(),
             TaskError::Grant(GrantError::Folder(error)) => folder_error(&error),
             TaskError::Manage(error) => error.into(),

@@ -68,10 +68,6 @@ impl Queue {
         self.runs.len()
     }
 
-    pub(super) fn is_idle(&self, now: Timestamp) -> bool {
-        self.runs.is_empty() && self.waiting.iter().all(|queued| queued.ready_at() > now) && self.next.is_none_or(|next| next > now)
-    }
-
     /// Reads what waits.
     pub(super) fn reload(&mut self, wardroom: &Wardroom) -> Result<(), TaskError> {
         let running = &self.running;

@@ -22,7 +22,7 @@ use crate::wardroom::{OpenError, Wardroom};
 /// How a scheduler goes about it.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
-    /// Do what is due, wait until nothing waits or runs, and end.
+    /// Do what is due, wait until nothing runs or may start, and end.
     pub once: bool,
     /// How long running work may go on after it was told to stop.
     pub grace: Duration,
@@ -199,7 +199,8 @@ impl Scheduler {
                 self.queue.reload(&self.wardroom)?;
             }
             self.queue.dispatch(&self.wardroom, &self.told).await?;
-            if options.once && self.queue.is_idle(self.wardroom.clock.now()) {
+            // What waits now waits for a later time.
+            if options.once && self.queue.running() == 0 {
                 return Ok(());
             }
             let next = earlier(self.calendars.next(), self.queue.next());

@@ -240,8 +240,8 @@ impl Wardroom {
         Ok(name.map_or_else(|| subject.to_owned(), |name| format!("task {name}")))
     }
 
-    /// Pauses a task: it has no due slots until it is resumed. What waits or
-    /// runs goes on. `false`: it was paused before.
+    /// Pauses a task: it has no due slots until it is resumed. What runs goes
+    /// on, what waits is skipped. `false`: it was paused before.
     ///
     /// # Errors
     ///
