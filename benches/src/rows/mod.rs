@@ -8,6 +8,7 @@ mod noop;
 mod parallel;
 mod recorded;
 mod redact;
+mod scheduler;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -55,6 +56,7 @@ pub(crate) const ALL: &[Bench] = &[
         about: "the redactor on text with nothing to remove, against a plain multi-pattern scan",
         measure: redact::measure,
     },
+    Bench { name: "scheduler", about: "a daemon with many tasks: what a fire costs, how late it is, and idling", measure: scheduler::measure },
     Bench { name: "first", about: "the first script ever run in a fresh home", measure: first::measure },
 ];
 

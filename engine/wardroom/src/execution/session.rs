@@ -53,6 +53,8 @@ pub struct Session {
     running: Running,
     /// Told when somebody changed what a scheduler in this process acts on.
     woken: Arc<Notify>,
+    /// Told when this process itself put something into the queue.
+    queued: Notify,
 }
 
 type Running = Arc<Mutex<HashMap<ExecutionId, Arc<Recorder>>>>;
@@ -69,7 +71,7 @@ impl Session {
         let listener = listen(&folder, &socket_path).map_err(failed)?;
         let (running, woken) = (Running::default(), Arc::new(Notify::new()));
         drop(tokio::spawn(serve(listener, running.clone(), woken.clone())));
-        Ok(Self { holder, _lock: lock, files: [socket_path, lock_path], running, woken })
+        Ok(Self { holder, _lock: lock, files: [socket_path, lock_path], running, woken, queued: Notify::new() })
     }
 
     /// The name under which rows say who runs them.
@@ -83,9 +85,15 @@ impl Session {
         self.woken.notified().await;
     }
 
-    /// Wakes this process.
-    pub(crate) fn wake(&self) {
-        self.woken.notify_one();
+    /// Resolves when this process itself put something into the queue, or did
+    /// since it was asked last.
+    pub(crate) async fn queued(&self) {
+        self.queued.notified().await;
+    }
+
+    /// Tells that something was put into the queue.
+    pub(crate) fn tell_queued(&self) {
+        self.queued.notify_one();
     }
 
     /// Makes an execution reachable for others until the guard is dropped.

@@ -34,6 +34,8 @@ pub(super) struct Queue {
     running: HashMap<(ExecutionId, u32), TaskId>,
     /// When the next that waits may start, where time is what it waits for.
     next: Option<Timestamp>,
+    /// More waits than was read.
+    is_partial: bool,
 }
 
 /// A run of this scheduler that ended.
@@ -56,7 +58,7 @@ enum Standing {
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self { waiting: VecDeque::new(), runs: JoinSet::new(), running: HashMap::new(), next: None }
+        Self { waiting: VecDeque::new(), runs: JoinSet::new(), running: HashMap::new(), next: None, is_partial: false }
     }
 
     /// When the next that waits may start.
@@ -71,14 +73,24 @@ impl Queue {
     /// Reads what waits.
     pub(super) fn reload(&mut self, wardroom: &Wardroom) -> Result<(), TaskError> {
         let running = &self.running;
-        let waiting = wardroom.db.queued(WINDOW)?.into_iter();
-        self.waiting = waiting.filter(|queued| !running.contains_key(&(queued.id, queued.attempt))).collect();
+        let waiting = wardroom.db.queued(WINDOW)?;
+        self.is_partial = waiting.len() as u64 == WINDOW;
+        self.waiting = waiting.into_iter().filter(|queued| !running.contains_key(&(queued.id, queued.attempt))).collect();
         Ok(())
+    }
+
+    /// What was queued just now waits last, as it would if it were read.
+    pub(super) fn add(&mut self, queued: Vec<QueuedRecord>) {
+        self.waiting.extend(queued);
+        self.waiting.make_contiguous().sort_by_key(QueuedRecord::ready_at);
     }
 
     /// Starts whatever may start.
     pub(super) async fn dispatch(&mut self, wardroom: &Arc<Wardroom>, told: &Arc<dyn Told>) -> Result<(), TaskError> {
         let now = wardroom.clock.now();
+        if self.is_partial && self.waiting.is_empty() {
+            self.reload(wardroom)?;
+        }
         self.next = None;
         let mut kept = VecDeque::new();
         while let Some(queued) = self.waiting.pop_front() {

@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 
 use wardroom_core::clock::Timestamp;
-use wardroom_core::execution::Status;
+use wardroom_core::execution::{Status, Trigger};
 use wardroom_core::id::ExecutionId;
 use wardroom_core::task::TaskId;
-use wardroom_db::{Accounted, Accounting, Answer, DbError, SkippedRun, WhenBusy};
+use wardroom_db::{Accounted, Accounting, Answer, DbError, QueuedRecord, SkippedRun, WhenBusy};
 use wardroom_schedule::agenda::Agenda;
 use wardroom_schedule::calendar::Schedule;
 use wardroom_schedule::due::{Due, after_step, due};
@@ -42,6 +42,7 @@ pub(super) struct Calendars {
 struct Fired {
     task: Task,
     due: Due,
+    slots: Vec<(Timestamp, ExecutionId)>,
     answer: Answer<Accounted>,
 }
 
@@ -84,10 +85,10 @@ impl Calendars {
         }
     }
 
-    /// Accounts for every slot up to now; answers whether anything was queued.
-    pub(super) async fn fire(&mut self, wardroom: &Wardroom, told: &dyn Told) -> Result<bool, TaskError> {
+    /// Accounts for every slot up to now; answers what was queued.
+    pub(super) async fn fire(&mut self, wardroom: &Wardroom, told: &dyn Told) -> Result<Vec<QueuedRecord>, TaskError> {
         let now = wardroom.clock.now();
-        let (mut queued, mut stale) = (false, false);
+        let (mut queued, mut stale) = (Vec::new(), false);
         let due = self.agenda.due(now);
         for batch in due.chunks(BATCH) {
             let mut fired = Vec::with_capacity(batch.len());
@@ -95,8 +96,10 @@ impl Calendars {
                 fired.extend(self.begin(wardroom, *id, now)?);
             }
             for one in fired {
+                let (task, slots) = (one.task.id(), one.slots.clone());
                 let accounted = self.end(wardroom, one, told).await?;
-                queued |= !accounted.queued.is_empty();
+                let claimed = slots.into_iter().filter(|(_, id)| accounted.queued.contains(id));
+                queued.extend(claimed.map(|(at, id)| waiting(task, at, id, now)));
                 stale |= accounted.is_stale;
             }
         }
@@ -110,13 +113,14 @@ impl Calendars {
         let Some(known) = self.known.get(&id) else { return Ok(None) };
         let Some(task) = wardroom.db.task_by_id(id)?.map(Task::read).transpose()? else { return Ok(None) };
         let due = due(&known.schedule, task.missed(now), known.cursor, now);
+        let slots: Vec<_> = due.fire.iter().map(|slot| (slot.at, ExecutionId::fresh())).collect();
         let accounting = Accounting {
             task: id,
             revision: known.revision,
             name: task.name().clone(),
             program: task.definition.program.name.clone(),
             digest: task.record.digest,
-            fire: due.fire.iter().map(|slot| (slot.at, ExecutionId::fresh())).collect(),
+            fire: slots.clone(),
             missed: due.missed.iter().map(|run| SkippedRun { first: run.first, last: run.last, count: run.count }).collect(),
             when_busy: match task.definition.overlap {
                 OverlapRule::Skip => WhenBusy::Skip,
@@ -126,11 +130,11 @@ impl Calendars {
             now,
         };
         let answer = wardroom.db.account(accounting);
-        Ok(Some(Fired { task, due, answer }))
+        Ok(Some(Fired { task, due, slots, answer }))
     }
 
     async fn end(&mut self, wardroom: &Wardroom, fired: Fired, told: &dyn Told) -> Result<Accounted, TaskError> {
-        let Fired { task, due, answer } = fired;
+        let Fired { task, due, answer, .. } = fired;
         let accounted = answer.await?;
         if accounted.is_stale {
             // Changed since: the next reload reads what it is now.
@@ -151,6 +155,20 @@ impl Calendars {
             cancel_previous(wardroom, task.id(), &accounted.queued).await?;
         }
         Ok(accounted)
+    }
+}
+
+/// A slot that was queued just now, as it will be read when its turn comes.
+const fn waiting(task: TaskId, at: Timestamp, id: ExecutionId, now: Timestamp) -> QueuedRecord {
+    QueuedRecord {
+        id,
+        attempt: 1,
+        trigger: Trigger::Schedule,
+        task,
+        created_at: now,
+        scheduled_for: Some(at),
+        not_before: None,
+        origin: None,
     }
 }
 

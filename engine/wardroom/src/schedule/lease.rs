@@ -82,12 +82,13 @@ impl Wardroom {
     /// Tells whoever schedules on this data folder to look again. Where nobody
     /// does, whoever comes next looks anyway.
     pub async fn wake_scheduler(&self) {
-        if let Some(session) = self.own_session() {
-            session.wake();
+        let Some(holder) = self.scheduler() else { return };
+        match self.own_session().filter(|own| own.holder() == holder) {
+            // Tasks are changed by other processes; this one knows what it did.
+            Some(own) => own.tell_queued(),
+            // One that does not answer looks again when it is back.
+            None => drop(Peer { home: &self.home, holder: &holder }.wake().await),
         }
-        let Some(holder) = self.scheduler().filter(|holder| self.own_session().is_none_or(|own| own.holder() != holder)) else { return };
-        // One that does not answer looks again when it is back.
-        drop(Peer { home: &self.home, holder: &holder }.wake().await);
     }
 
     /// The name under which a living scheduler runs.

@@ -141,7 +141,7 @@ impl ServeError {
 enum Woken {
     Time(Awake),
     Told,
-    Files,
+    Queued,
     Ended(Option<Ended>),
     Stop,
 }
@@ -195,8 +195,8 @@ impl Scheduler {
         self.told.news(&News::Serving { next: self.calendars.next() });
         loop {
             let queued = self.calendars.fire(&self.wardroom, &*self.told).await?;
-            if queued {
-                self.queue.reload(&self.wardroom)?;
+            if !queued.is_empty() {
+                self.queue.add(queued);
             }
             self.queue.dispatch(&self.wardroom, &self.told).await?;
             // What waits now waits for a later time.
@@ -210,7 +210,8 @@ impl Scheduler {
                 ended = self.queue.ended() => Woken::Ended(ended),
                 awake = timer.until(next) => Woken::Time(awake?),
                 () = session.woken() => Woken::Told,
-                () = self.watch.changed(&self.wardroom) => Woken::Files,
+                () = session.queued() => Woken::Queued,
+                () = self.watch.changed(&self.wardroom) => Woken::Queued,
             };
             match woken {
                 Woken::Time(Awake::Time) => {}
@@ -219,7 +220,7 @@ impl Scheduler {
                     self.calendars.clock_set(self.wardroom.clock.now());
                 }
                 Woken::Told => self.look_again().await?,
-                Woken::Files => self.queue.reload(&self.wardroom)?,
+                Woken::Queued => self.queue.reload(&self.wardroom)?,
                 Woken::Ended(ended) => self.ended(ended)?,
                 Woken::Stop => return self.stop(options.grace).await,
             }
@@ -242,11 +243,10 @@ impl Scheduler {
     }
 
     fn ended(&mut self, ended: Option<Ended>) -> Result<(), ServeError> {
-        if let Some(ended) = ended {
-            self.queue.forget(&self.wardroom, &ended, &*self.told)?;
+        match ended {
+            Some(ended) => Ok(self.queue.forget(&self.wardroom, &ended, &*self.told)?),
+            None => Ok(()),
         }
-        // What follows from it may wait by now.
-        Ok(self.queue.reload(&self.wardroom)?)
     }
 
     /// Lets running work finish for a while; what does not is interrupted, and
