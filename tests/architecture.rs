@@ -101,6 +101,29 @@ fn cron_expressions_are_read_in_the_schedule_alone() {
 }
 
 #[test]
+fn folders_are_watched_in_one_place() {
+    let watch = "engine/wardroom/src/schedule/watch.rs";
+    none(&trespasses(&["notify"], |path| path == watch), "only the scheduler's watch.rs names notify");
+}
+
+#[test]
+fn schedule_knows_task_and_task_knows_execution_and_not_the_other_way() {
+    let below = |folder: &'static str, words: &[&str]| {
+        let (mut found, top) = (String::new(), top());
+        for path in sources(&top.join("engine/wardroom/src").join(folder)) {
+            for (index, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+                if words.iter().any(|word| code(line).contains(word)) {
+                    writeln!(found, "{}:{}: {}", path.display(), index + 1, line.trim()).unwrap();
+                }
+            }
+        }
+        found
+    };
+    none(&below("task", &["crate::schedule"]), "a task knows nothing of who schedules it");
+    none(&below("execution", &["crate::task", "crate::schedule"]), "an execution knows nothing of tasks");
+}
+
+#[test]
 fn keys_and_their_places_are_named_in_the_vault_alone() {
     let words = ["aes_gcm", "pbkdf2", "keyring_core", "zbus_secret_service_keyring_store", "aho_corasick", "expose_bytes", "expose_text"];
     // The audit log's first key goes to the vault to be sealed, and values come
@@ -191,7 +214,8 @@ fn arrows_between_crates_go_down_only() {
     assert_eq!(dependencies("db"), ["wardroom-core"]);
     assert_eq!(dependencies("vault"), ["wardroom-core"]);
     assert_eq!(dependencies("schedule"), ["wardroom-core"]);
-    assert_eq!(dependencies("wardroom"), ["wardroom-core", "wardroom-db", "wardroom-host", "wardroom-vault"]);
+    let all = ["wardroom-core", "wardroom-db", "wardroom-host", "wardroom-schedule", "wardroom-vault"];
+    assert_eq!(dependencies("wardroom"), all);
 }
 
 #[test]

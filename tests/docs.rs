@@ -12,6 +12,13 @@ use wardroom_core::limit::{
 use wardroom_core::manifest::Manifest;
 use wardroom_core::param::ParamSpec;
 
+use wardroom::config::{DEFAULT_CONCURRENCY, MAX_CONCURRENCY};
+use wardroom::schedule::MAX_WAITING;
+use wardroom::task::definition::DEFAULT_PAUSE_AFTER;
+use wardroom_schedule::calendar::{MAX_PERIOD, MIN_PERIOD};
+use wardroom_schedule::due::{MAX_CATCH_UP, MISSED_WINDOW, TOLERANCE};
+use wardroom_schedule::retry::MAX_ATTEMPTS;
+
 use crate::templates::scripts;
 
 fn rows() -> String {
@@ -53,6 +60,49 @@ fn table(name: &str) -> String {
 #[test]
 fn the_readme_names_every_limit_as_the_code_has_it() {
     assert_eq!(table("limits"), rows(), "the README's table of limits should read as on the right");
+}
+
+#[test]
+fn the_readme_names_every_limit_of_the_scheduler_as_the_code_has_it() {
+    let text = |duration| DurationText(duration).to_string();
+    let retention = wardroom_db::Retention::default();
+    let rows = [
+        ("runs at once, of what runs by itself", format!("{DEFAULT_CONCURRENCY} (at most {MAX_CONCURRENCY})"), "`[schedule] concurrency`"),
+        ("starts of all tasks together", "no limit".to_owned(), "`[schedule] rate`"),
+        ("executions of one task that wait", MAX_WAITING.to_string(), ""),
+        ("a slot this late is still on time", format!("{}s", TOLERANCE.as_secs()), ""),
+        ("missed slots are caught up for", text(MISSED_WINDOW), ""),
+        ("missed slots that are caught up at once", MAX_CATCH_UP.to_string(), ""),
+        ("failures in a row that pause a task", DEFAULT_PAUSE_AFTER.to_string(), "`--pause-after`"),
+        ("attempts beyond the first", format!("off (at most {MAX_ATTEMPTS})"), "`--retry`"),
+        ("period", format!("{} to {}", text(MIN_PERIOD), text(MAX_PERIOD)), "`--every`"),
+        (
+            "executions are kept",
+            format!("{} days, {} of each task", retention.max_age_days, retention.per_task),
+            "`[retention] max_age_days`, `per_task`",
+        ),
+    ];
+    let expected: String =
+        rows.iter().map(|(name, value, setting)| format!("| {name} | {value} | {setting} |\n").replace("|  |", "| |")).collect();
+    let readme = readme();
+    let found = readme.split("<!-- schedule: checked").nth(1).unwrap().split("<!-- schedule: end").next().unwrap();
+    let found = found.split("|---|---|---|\n").nth(1).unwrap();
+    assert_eq!(found, expected, "the README's table of the scheduler's limits should read as on the right");
+}
+
+#[test]
+fn the_readme_names_every_word_of_the_rules() {
+    let readme = readme();
+    for (flag, words) in [("--missed", "skip latest all"), ("--overlap", "skip queue cancel-previous allow"), ("--keep", "none result all")]
+    {
+        let row = readme.lines().find(|line| line.starts_with(&format!("| `{flag}`"))).unwrap();
+        assert!(words.split(' ').all(|word| row.contains(&format!("`{word}`"))), "{row}");
+    }
+    for word in ["skip", "queue", "cancel-previous", "allow"] {
+        word.parse::<wardroom_schedule::rules::OverlapRule>().unwrap();
+    }
+    assert_eq!(wardroom_schedule::rules::OverlapRule::default().to_string(), "skip");
+    assert_eq!(wardroom_schedule::retry::RetryRule::default().to_string(), "off");
 }
 
 #[test]

@@ -175,6 +175,9 @@ fn a_cancelled_execution_leaves_the_queue_or_ends() {
 fn a_unit_is_printed_for_each_service_manager() {
     let home = Home::new();
     let unit = home.run(&["serve", "--print-unit"]).text();
-    assert!(unit.contains("[Service]") && unit.contains(&format!("--home=\"{}\"", home.path().display())) || unit.contains("serve"), "{unit}");
+    assert!(
+        unit.contains("[Service]") && unit.contains(&format!("--home=\"{}\"", home.path().display())) || unit.contains("serve"),
+        "{unit}"
+    );
     assert!(home.run(&["serve", "--print-unit=launchd"]).text().contains("<plist"));
 }

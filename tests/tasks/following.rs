@@ -9,7 +9,8 @@ use crate::support::home::Home;
 fn a_task_after_another_gets_its_result_and_only_after_success() {
     let home = Home::new();
     home.add("first", "if (params.fail) throw new Error('no'); return { n: 41 };", &[]);
-    let second = "// /// wardroom\n// name = \"second\"\n// [params.previous]\n// type = \"json\"\n// ///\nreturn params.previous.result.n + 1;";
+    let second =
+        "// /// wardroom\n// name = \"second\"\n// [params.previous]\n// type = \"json\"\n// ///\nreturn params.previous.result.n + 1;";
     home.add("second", second, &["--after=first"]);
     assert_eq!(home.task(&["run", "first"]).code, Some(0));
     assert_eq!(words(&home.runs("second"), "status"), ["queued"]);

@@ -80,7 +80,11 @@ fn another_param_is_another_request() {
 fn an_imported_task_brings_its_program_and_none_of_its_grants() {
     let (home, other) = (Home::new(), Home::new());
     let a = folder(&home, "a");
-    home.add("one", READER, &["--param", &format!("directory={a}"), &format!("--allow-read={a}"), "--cron=0 9 * * 1-5", "--zone=Europe/Berlin"]);
+    home.add(
+        "one",
+        READER,
+        &["--param", &format!("directory={a}"), &format!("--allow-read={a}"), "--cron=0 9 * * 1-5", "--zone=Europe/Berlin"],
+    );
     let out = home.work().join("out");
     home.task(&["export", "--output", out.to_str().unwrap()]);
     let again = home.try_task(&["export", "--output", out.to_str().unwrap()]);

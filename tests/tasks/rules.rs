@@ -144,7 +144,8 @@ fn now_ms() -> i64 {
 #[test]
 fn state_is_kept_only_of_runs_that_succeed_and_can_be_looked_at_and_cleared() {
     let home = Home::new();
-    let script = "const n = Number(await state.get('n') ?? 0) + 1; state.set('n', n); if (n === 2 && params.fail) throw new Error('no'); return n;";
+    let script =
+        "const n = Number(await state.get('n') ?? 0) + 1; state.set('n', n); if (n === 2 && params.fail) throw new Error('no'); return n;";
     home.add("count", script, &["--state=1KiB", "--param", "fail=false"]);
     home.task(&["run", "count"]);
     assert_eq!(home.task_json(&["state", "count"])["state"], json!({"n": "1"}));

@@ -56,7 +56,11 @@ pub(crate) const ALL: &[Bench] = &[
         about: "the redactor on text with nothing to remove, against a plain multi-pattern scan",
         measure: redact::measure,
     },
-    Bench { name: "scheduler", about: "a daemon with many tasks: what a fire costs, how late it is, and idling", measure: scheduler::measure },
+    Bench {
+        name: "scheduler",
+        about: "a daemon with many tasks: what a fire costs, how late it is, and idling",
+        measure: scheduler::measure,
+    },
     Bench { name: "first", about: "the first script ever run in a fresh home", measure: first::measure },
 ];
 

@@ -234,9 +234,8 @@ impl Database {
             ORDER BY tasks.name";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(FOLLOWERS)?;
-            let rows = statement.query_and_then([source.to_string()], |row| {
-                Ok((LinkKind::of(&plain::<String>(row, "kind")?)?, record(row)?))
-            })?;
+            let rows =
+                statement.query_and_then([source.to_string()], |row| Ok((LinkKind::of(&plain::<String>(row, "kind")?)?, record(row)?)))?;
             rows.collect()
         })
     }
@@ -252,11 +251,7 @@ impl Database {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(SPANS)?;
             let rows = statement.query_and_then([task.to_string()], |row| {
-                Ok(SpanRecord {
-                    from: time(row, "from_ms")?,
-                    until: optional_time(row, "until_ms")?,
-                    schedule: plain(row, "schedule")?,
-                })
+                Ok(SpanRecord { from: time(row, "from_ms")?, until: optional_time(row, "until_ms")?, schedule: plain(row, "schedule")? })
             })?;
             rows.collect()
         })
@@ -474,9 +469,8 @@ fn replace_grants(connection: &Connection, id: TaskId, terms: &TaskTerms, now: T
         DELETE FROM grants WHERE subject = ? AND digest = ? AND capability = ? AND scope = ?";
     let (subject, digest) = (id.subject(), terms.digest.to_string());
     let mut statement = connection.prepare_cached(STORED)?;
-    let stored: Result<Vec<(String, String, String)>, DbError> = statement
-        .query_and_then([&subject], |row| Ok((plain(row, "digest")?, plain(row, "capability")?, plain(row, "scope")?)))?
-        .collect();
+    let stored: Result<Vec<(String, String, String)>, DbError> =
+        statement.query_and_then([&subject], |row| Ok((plain(row, "digest")?, plain(row, "capability")?, plain(row, "scope")?)))?.collect();
     for (of, capability, scope) in stored? {
         let kept = of == digest && terms.grants.iter().any(|grant| grant.capability.name() == capability && grant.scope == scope);
         if !kept {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use wardroom_core::limit::{LimitError, Limits, NamedLimits};
 use wardroom_db::{DbConfig, Durability, Retention};
-use wardroom_schedule::rate::RateLimit;
 use wardroom_host::wire::{ProxyConfig, WireConfig, WireConfigError};
+use wardroom_schedule::rate::RateLimit;
 
 /// Bytes of a configuration that is read.
 const MAX_BYTES: u64 = 1 << 20;

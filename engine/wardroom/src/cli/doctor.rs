@@ -89,6 +89,15 @@ async fn look_at(wardroom: &crate::Wardroom) -> Result<Vec<Finding>, CommandErro
         },
         Err(error) => finding("sandbox", Verdict::Bad, error.to_string()),
     });
+    findings.push(match wardroom.scheduler() {
+        Some(holder) => finding(
+            "scheduler",
+            Verdict::Good,
+            format!("process {} runs tasks when they are due", holder.split('-').next().unwrap_or(&holder)),
+        ),
+        None if wardroom.database().scheduled()?.is_empty() => finding("scheduler", Verdict::Good, "none, and no task has a schedule"),
+        None => finding("scheduler", Verdict::Note, "none, and tasks have schedules: `wardroom serve` runs them"),
+    });
     let reaped = wardroom.reap().await?;
     if reaped > 0 {
         findings.push(finding("executions", Verdict::Note, format!("{reaped} were left running by a process that died: now interrupted")));

@@ -74,7 +74,11 @@ impl ExportArguments {
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
         let mut options = std::fs::OpenOptions::new();
         options.write(true);
-        if self.force { options.create(true).truncate(true) } else { options.create_new(true) };
+        if self.force {
+            options.create(true).truncate(true)
+        } else {
+            options.create_new(true)
+        };
         let written = options.open(path).and_then(|mut file| std::io::Write::write_all(&mut file, bytes));
         match written {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -133,7 +137,10 @@ fn advise(name: &str, theirs: &GrantTexts, on_files: &[String]) {
     flags.extend(theirs.state.map(|size| format!("--state={size}")));
     flags.extend(of("--on-files", on_files));
     if !flags.is_empty() {
-        show_hint(&format!("The file says what it was granted elsewhere. Nothing of it holds here; to grant it: `wardroom task edit {name} {}`.", flags.join(" ")));
+        show_hint(&format!(
+            "The file says what it was granted elsewhere. Nothing of it holds here; to grant it: `wardroom task edit {name} {}`.",
+            flags.join(" ")
+        ));
     }
 }
 

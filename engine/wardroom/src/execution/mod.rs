@@ -2,18 +2,17 @@
 //!
 //! ```text
 //!  resolve ──▶ authorize ──▶ run ──▶ settle ──────────────▶ follow
-//!  resolve.rs  core::plan    host    here, with recorder.rs  follow.rs
+//!  resolve.rs  core::plan    host    here, with recorder.rs  task/follow.rs
 //! ```
 //!
 //! Liveness and talk between processes are in [`session`].
 
-mod again;
-pub mod follow;
 pub mod grants;
 pub mod manage;
 mod recorder;
 pub mod resolve;
 pub mod session;
+pub mod store;
 
 use std::sync::Arc;
 use std::time::Duration;

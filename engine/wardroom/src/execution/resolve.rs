@@ -23,8 +23,8 @@ use wardroom_db::{AuditEvent, DbError, GrantRecord, NewGrant};
 use wardroom_host::HostError;
 
 use crate::audit::{self, event};
+use crate::execution::store::{StoreError, StoredProgram};
 use crate::home::Home;
-use crate::task::store::{StoreError, StoredProgram};
 use crate::wardroom::{OpenError, Wardroom};
 
 /// Where a program comes from, and so on whom its grants hang.

@@ -19,7 +19,7 @@ use crate::task::definition::Task;
 use crate::wardroom::Wardroom;
 
 /// Executions of one task that may wait in the queue.
-pub(super) const MAX_WAITING: u64 = 100;
+pub const MAX_WAITING: u64 = 100;
 /// Tasks whose slots are accounted for in one go: as many writes as the database
 /// commits together.
 const BATCH: usize = 256;

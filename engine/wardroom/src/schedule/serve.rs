@@ -176,13 +176,8 @@ impl Wardroom {
         };
         // Not with the first slot: that one would be late.
         self.host()?;
-        let scheduler = Scheduler {
-            wardroom: self.clone(),
-            told,
-            calendars: Calendars::default(),
-            queue: Queue::new(),
-            watch: Watch::default(),
-        };
+        let scheduler =
+            Scheduler { wardroom: self.clone(), told, calendars: Calendars::default(), queue: Queue::new(), watch: Watch::default() };
         scheduler.run(&options, stop).await
     }
 }

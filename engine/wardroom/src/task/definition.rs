@@ -20,9 +20,9 @@ use wardroom_schedule::zone::Zone;
 
 use super::TaskError;
 use super::draft::TaskDraft;
-use super::store::StoredProgram;
 use crate::execution::grants::GrantTexts;
 use crate::execution::resolve::{RunRequest, Source};
+use crate::execution::store::StoredProgram;
 
 /// Failures in a row after which a task is paused, unless somebody says
 /// otherwise.

@@ -2,18 +2,19 @@
 //!
 //! ```text
 //!  flags · file · editor ──▶ draft ──▶ save ──▶ stored, with its bytes and grants
-//!                            draft.rs  save.rs  definition.rs, store.rs, db/tasks.rs
+//!                            draft.rs  save.rs  definition.rs, execution/store.rs, db/tasks.rs
 //! ```
 //!
 //! Grants hang on the task's identity and its program's digest: another task of
 //! the same program, and other bytes of the same task, start with none.
 
+mod again;
 pub mod check;
 pub mod definition;
 pub mod draft;
+pub mod follow;
 mod save;
 pub mod state;
-pub mod store;
 
 use wardroom_core::blame::Blame;
 use wardroom_core::clock::Timestamp;
@@ -32,12 +33,12 @@ use crate::audit::{self, event};
 use crate::execution::grants::{GrantError, GrantTexts};
 use crate::execution::manage::ManageError;
 use crate::execution::resolve::ResolveError;
+use crate::execution::store::StoreError;
 use crate::wardroom::Wardroom;
 use definition::{LinkNames, Task};
 use draft::TaskDraft;
 
 pub use save::{Bytes, Saved, Saving};
-pub use store::StoreError;
 
 /// A task that cannot be saved, changed or found.
 #[derive(Debug, thiserror::Error)]

@@ -21,10 +21,10 @@ use wardroom_schedule::zone::Zone;
 use super::TaskError;
 use super::definition::{DEFAULT_PAUSE_AFTER, Definition, Task, When};
 use super::draft::TaskDraft;
-use super::store::StoredProgram;
 use crate::audit::{self, event};
 use crate::execution::grants::stored;
 use crate::execution::resolve::{RunRequest, Source, read_program};
+use crate::execution::store::StoredProgram;
 use crate::wardroom::Wardroom;
 
 /// Which bytes a draft's program stands for.

@@ -15,9 +15,9 @@ use wardroom_core::id::ExecutionId;
 use wardroom_core::task::TaskId;
 use wardroom_db::{ExecutionRecord, Followed, Following, LinkKind, NewQueued, Tally, TaskRecord};
 
+use super::TaskError;
+use super::definition::Task;
 use crate::audit::{self, event};
-use crate::task::TaskError;
-use crate::task::definition::Task;
 use crate::wardroom::Wardroom;
 
 /// Executions that may lead to each other. Loops are refused when tasks are

@@ -10,10 +10,10 @@ use wardroom_core::program::{Entry, ProgramName};
 use wardroom_core::task::{Occasion, TaskId};
 use wardroom_db::ExecutionRecord;
 
-use super::manage::ManageError;
-use super::resolve::{RunRequest, Source};
-use crate::task::TaskError;
-use crate::task::definition::{Run, Task};
+use super::TaskError;
+use super::definition::{Run, Task};
+use crate::execution::manage::ManageError;
+use crate::execution::resolve::{RunRequest, Source};
 use crate::wardroom::Wardroom;
 
 impl Wardroom {

@@ -11,7 +11,7 @@ use wardroom_core::blame::Blame;
 use wardroom_core::id::Digest;
 use wardroom_core::program::{Format, Program, ProgramName};
 
-use crate::execution::resolve::{ResolveError, read_program};
+use super::resolve::{ResolveError, read_program};
 use crate::wardroom::Wardroom;
 
 /// How old bytes are that may be swept: a day.
