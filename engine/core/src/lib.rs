@@ -21,5 +21,6 @@ pub mod manifest;
 pub mod param;
 pub mod plan;
 pub mod program;
+pub mod sqlite;
 pub mod text;
 pub mod witness;
