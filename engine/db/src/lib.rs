@@ -5,6 +5,7 @@
 //! ask for the time; of credentials it sees sealed values alone. One file per
 //! table: [`executions`], [`log_lines`], [`grants`], [`state`],
 //! [`credentials`], [`vault`], [`audit`]; `file` opens, `writer` commits.
+//! Programs' own databases are another matter, and another process: [`guest`].
 //!
 //! Writes are queued when they are called and answered when they are durable
 //! ([`Answer`]). Reads block the calling thread, for microseconds where an index
@@ -27,6 +28,7 @@ mod error;
 pub mod executions;
 mod file;
 pub mod grants;
+pub mod guest;
 pub mod listing;
 pub mod log_lines;
 mod migration;
