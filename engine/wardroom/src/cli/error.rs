@@ -13,7 +13,8 @@ use super::show::{self, DIM, ERROR, HINT, quoted_lines};
 use crate::credential::CredentialUseError;
 use crate::execution::ExecuteError;
 use crate::execution::manage::ManageError;
-use crate::execution::resolve::{FolderUseError, ResolveError};
+use crate::execution::databases::DatabaseUseError;
+use crate::execution::resolve::{FolderUseError, PlaceUseError, ResolveError};
 use crate::home::HomeError;
 use crate::vault::VaultUseError;
 use crate::wardroom::OpenError;
@@ -147,7 +148,10 @@ impl From<ResolveError> for CommandError {
             ResolveError::Limit(error) => Self::usage(error.to_string()),
             ResolveError::Open(error) => error.into(),
             ResolveError::Db(error) => error.into(),
-            ResolveError::Folder(error) | ResolveError::Request(RequestError::Folder(error)) => folder_error(&error),
+            ResolveError::Folder(error) | ResolveError::Request(RequestError::Folder(PlaceUseError::Folder(error))) => folder_error(&error),
+            ResolveError::Database(error) | ResolveError::Request(RequestError::Folder(PlaceUseError::Database(error))) => {
+                database_error(&error)
+            }
             error => Self::blamed(blame, &error),
         }
     }
@@ -169,6 +173,16 @@ pub(super) fn folder_error(error: &FolderUseError) -> CommandError {
             command.hint(format!("Grant the folder it lies in: `--allow-read={parent}`."))
         }
         FolderUseError::OwnData { .. } => command.hint("Grant a narrower folder, or move the data folder with WARDROOM_HOME."),
+        _ => command,
+    }
+}
+
+pub(super) fn database_error(error: &DatabaseUseError) -> CommandError {
+    let command = CommandError::operator(with_sources(error));
+    match error {
+        DatabaseUseError::NotAFile(_) => {
+            command.hint("Name the file of one database; a folder is granted with `--allow-read=DIR` or `--allow-write=DIR`.")
+        }
         _ => command,
     }
 }
