@@ -264,7 +264,8 @@ impl Manifest {
             Wish::Param(name) => text_of(name, params).map(|text| text.map(str::to_owned)),
         };
         let folders = |wishes: &[Wish<String>], kind: fn(FolderScope) -> Scope| {
-            let found = wishes.iter().map(|wish| path_of(wish)?.map(|path| folder(&path).map(kind).map_err(RequestError::Folder)).transpose());
+            let found =
+                wishes.iter().map(|wish| path_of(wish)?.map(|path| folder(&path).map(kind).map_err(RequestError::Folder)).transpose());
             found.collect::<Vec<_>>()
         };
         let sqlite = self.sqlite.iter().map(|wish| {
@@ -457,7 +458,10 @@ mod tests {
 
     #[test]
     fn a_param_fills_a_database_and_never_its_right() {
-        let manifest = Manifest::parse("sqlite = ['a.db:write', '{params.d}', '{params.w}:write']\n[params.d]\ntype='json'\n[params.w]\ntype='json'", 1);
+        let manifest = Manifest::parse(
+            "sqlite = ['a.db:write', '{params.d}', '{params.w}:write']\n[params.d]\ntype='json'\n[params.w]\ntype='json'",
+            1,
+        );
         let manifest = manifest.unwrap();
         assert_eq!(manifest.request_texts(), ["sqlite a.db:write", "sqlite {params.d}", "sqlite {params.w}:write"]);
         let of = |params: Value| {

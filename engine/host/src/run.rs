@@ -180,7 +180,8 @@ impl Host {
         let limits = &plan.resolved().limits;
         let notes = Arc::new(Notes::new(lent.witness, lent.credentials, self.clock.clone(), limits.log_bytes));
         let databases = lent.databases;
-        let mut run = Run { host: self, plan, notes, stdout: None, lines: Vec::new(), usage: Usage::default(), changes: Vec::new(), databases };
+        let mut run =
+            Run { host: self, plan, notes, stdout: None, lines: Vec::new(), usage: Usage::default(), changes: Vec::new(), databases };
         let deadline = limits.deadline;
         let mut cancelled = lent.cancelled;
         let loaded = tokio::select! {

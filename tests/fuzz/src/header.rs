@@ -27,9 +27,8 @@ pub fn header(bytes: &[u8]) {
 /// How many scopes a manifest asks for, where each of them can be made.
 fn requests(manifest: &Manifest, params: &Map<String, Value>) -> Option<usize> {
     let folder = |text: &str| -> Result<FolderScope, FolderError> { FolderScope::new(text, Path::new("/granted")) };
-    let database = |text: &str, write: bool| {
-        SqliteScope::new(text, Path::new("/granted.db"), write).map_err(|_| FolderError::NoPath(text.to_owned()))
-    };
+    let database =
+        |text: &str, write: bool| SqliteScope::new(text, Path::new("/granted.db"), write).map_err(|_| FolderError::NoPath(text.to_owned()));
     manifest.requests(params, folder, database).ok().map(|scopes| scopes.len())
 }
 

@@ -282,7 +282,8 @@ mod tests {
             let (access, _) = Access::intersect(&Requests::Undeclared, &Grants(grants.to_vec())).unwrap();
             assert_eq!(access.scopes(), vec![write.clone()]);
         }
-        let (access, missing) = Access::intersect(&Requests::Declared(vec![write.clone()]), &Grants(vec![sqlite("/d/a.db", false)])).unwrap();
+        let (access, missing) =
+            Access::intersect(&Requests::Declared(vec![write.clone()]), &Grants(vec![sqlite("/d/a.db", false)])).unwrap();
         assert_eq!((access.scopes(), missing), (vec![read], vec![write.clone()]));
         assert_eq!((write.flag(), write.manifest_line()), ("--allow-sqlite=a.db:write".to_owned(), "sqlite = [\"a.db:write\"]".to_owned()));
     }

@@ -14,7 +14,8 @@ pub(super) const PIECE: usize = 256 << 10;
 /// Bytes of one frame. A request is what a host call may claim, an answer what a
 /// query may; with their lengths and tags both at most double.
 #[expect(clippy::cast_possible_truncation, reason = "both are megabytes")]
-pub(super) const MAX_FRAME: usize = 2 * if HOSTCALL_BYTES as usize > MAX_SQLITE_ANSWER { HOSTCALL_BYTES as usize } else { MAX_SQLITE_ANSWER };
+pub(super) const MAX_FRAME: usize =
+    2 * if HOSTCALL_BYTES as usize > MAX_SQLITE_ANSWER { HOSTCALL_BYTES as usize } else { MAX_SQLITE_ANSWER };
 
 /// What the child is asked for.
 #[derive(Debug, PartialEq)]
@@ -245,9 +246,9 @@ impl Answer {
                 let whole = rows.iter().all(|row| row.len() == columns.len());
                 Self::Rows(Rows { columns, rows, truncated: read.tag()? == 1 }).when(whole)?
             }
-            1 => Self::Changed(
-                read.list(|read| Some(Changes { rows: read.number()?, last_insert_id: i64::from_le_bytes(read.eight()?) }))?,
-            ),
+            1 => {
+                Self::Changed(read.list(|read| Some(Changes { rows: read.number()?, last_insert_id: i64::from_le_bytes(read.eight()?) }))?)
+            }
             2 => Self::Piece(read.bytes()?.to_vec()),
             3 => Self::Copied(read.number()?),
             4 => {

@@ -157,7 +157,8 @@ mod tests {
         assert!(never(&AuthAction::CreateVtable { table_name: "t", module_name: "fts5" }));
         assert!(never(&AuthAction::CreateTempTable { table_name: "t" }));
         assert!(never(&AuthAction::Unknown { code: 99, arg1: None, arg2: None }));
-        for name in ["writable_schema", "temp_store_directory", "journal_size_limit", "mmap_size", "hard_heap_limit", "wal_checkpoint", ""] {
+        for name in ["writable_schema", "temp_store_directory", "journal_size_limit", "mmap_size", "hard_heap_limit", "wal_checkpoint", ""]
+        {
             assert!(never(&AuthAction::Pragma { pragma_name: name, pragma_value: None }), "{name}");
             assert!(never(&AuthAction::Pragma { pragma_name: name, pragma_value: Some("1") }), "{name}");
         }

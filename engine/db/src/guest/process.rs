@@ -86,7 +86,9 @@ impl Process {
         use std::os::unix::process::ExitStatusExt;
         match self.child.wait().await {
             Ok(status) if status.signal() == Some(rustix::process::Signal::ABORT.as_raw()) => out_of_memory(),
-            Ok(_) => SqlError::Gone("the database ended the process that worked on it: it is damaged, or was cut while it was read".to_owned()),
+            Ok(_) => {
+                SqlError::Gone("the database ended the process that worked on it: it is damaged, or was cut while it was read".to_owned())
+            }
             Err(error) => fault(&error),
         }
     }

@@ -85,12 +85,11 @@ impl Fresh {
         let Some(draft) = self.draft.clone() else { return Ok(()) };
         let placed = match renameat_with(&self.folder, &draft, &self.folder, &self.name, RenameFlags::NOREPLACE) {
             // Not every file system can; each of them has one of these ways.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-                linkat(&self.folder, &draft, &self.folder, &self.name, AtFlags::empty()).and_then(|()| {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => linkat(&self.folder, &draft, &self.folder, &self.name, AtFlags::empty())
+                .and_then(|()| {
                     self.draft = None;
                     unlinkat(&self.folder, &draft, AtFlags::empty())
-                })
-            }
+                }),
             placed => placed,
         };
         match placed {
