@@ -21,15 +21,19 @@ use wardroom_core::sqlite::SqlError;
 use wardroom_core::witness::HostFault;
 
 use super::frame::PIECE;
-use super::guard::Use;
 use super::work::{Open, explain};
 
 /// Pages copied between two looks at whether anybody still waits.
 const PAGES: i32 = 1024;
 
 /// Copies, and hands the copy's bytes out piece by piece.
-pub(super) fn copy(file: &Path, scratch: &Path, mut piece: impl FnMut(Vec<u8>) -> std::io::Result<()>) -> Result<u64, SqlError> {
-    let source = Open::new(file, Use::Reading)?;
+pub(super) fn copy(
+    file: &Path,
+    undo: bool,
+    scratch: &Path,
+    mut piece: impl FnMut(Vec<u8>) -> std::io::Result<()>,
+) -> Result<u64, SqlError> {
+    let source = Open::reading(file, undo)?;
     // A transaction begins with the first look at a table.
     source.explained(|connection| Ok(connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")?))?;
     let mut copy = pages(&source.connection, scratch)?;

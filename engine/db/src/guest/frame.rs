@@ -20,9 +20,21 @@ pub(super) const MAX_FRAME: usize =
 /// What the child is asked for.
 #[derive(Debug, PartialEq)]
 pub(super) enum Request {
-    Query { file: PathBuf, statement: Statement },
-    Execute { file: PathBuf, statements: Vec<Statement> },
-    Copy { file: PathBuf, scratch: PathBuf },
+    /// `undo`: what another program left half done may be undone first.
+    Query {
+        file: PathBuf,
+        undo: bool,
+        statement: Statement,
+    },
+    Execute {
+        file: PathBuf,
+        statements: Vec<Statement>,
+    },
+    Copy {
+        file: PathBuf,
+        undo: bool,
+        scratch: PathBuf,
+    },
 }
 
 /// What it says.
@@ -168,9 +180,10 @@ impl<'a> In<'a> {
 impl Request {
     pub(super) fn frame(&self) -> Option<Vec<u8>> {
         match self {
-            Self::Query { file, statement } => {
+            Self::Query { file, undo, statement } => {
                 let mut out = Out::new(0);
                 out.path(file);
+                out.0.push(u8::from(*undo));
                 out.statement(statement);
                 out.frame()
             }
@@ -180,9 +193,10 @@ impl Request {
                 out.list(statements, Out::statement);
                 out.frame()
             }
-            Self::Copy { file, scratch } => {
+            Self::Copy { file, undo, scratch } => {
                 let mut out = Out::new(2);
                 out.path(file);
+                out.0.push(u8::from(*undo));
                 out.path(scratch);
                 out.frame()
             }
@@ -192,9 +206,9 @@ impl Request {
     pub(super) fn parse(frame: &[u8]) -> Option<Self> {
         let mut read = In(frame);
         let request = match read.tag()? {
-            0 => Self::Query { file: read.path()?, statement: read.statement()? },
+            0 => Self::Query { file: read.path()?, undo: read.tag()? == 1, statement: read.statement()? },
             1 => Self::Execute { file: read.path()?, statements: read.list(In::statement)? },
-            2 => Self::Copy { file: read.path()?, scratch: read.path()? },
+            2 => Self::Copy { file: read.path()?, undo: read.tag()? == 1, scratch: read.path()? },
             _ => return None,
         };
         read.end(request)
@@ -307,9 +321,9 @@ mod tests {
     fn requests() -> Vec<Request> {
         let statement = || Statement { sql: "SELECT ?".to_owned(), params: values() };
         vec![
-            Request::Query { file: "/a b".into(), statement: statement() },
+            Request::Query { file: "/a b".into(), undo: true, statement: statement() },
             Request::Execute { file: "/a".into(), statements: vec![statement(), Statement { sql: String::new(), params: vec![] }] },
-            Request::Copy { file: "/a".into(), scratch: "/s".into() },
+            Request::Copy { file: "/a".into(), undo: false, scratch: "/s".into() },
         ]
     }
 
@@ -340,8 +354,8 @@ mod tests {
 
     #[test]
     fn a_frame_that_was_cut_or_goes_on_is_none() {
-        let frames = requests().iter().filter_map(Request::frame).map(|frame| (frame, true));
-        let frames: Vec<_> = frames.chain(answers().iter().filter_map(Answer::frame).map(|frame| (frame, false))).collect();
+        let frames = requests().into_iter().filter_map(|request| request.frame()).map(|frame| (frame, true));
+        let frames: Vec<_> = frames.chain(answers().into_iter().filter_map(|answer| answer.frame()).map(|frame| (frame, false))).collect();
         for (frame, request) in frames {
             let parses = |bytes: &[u8]| if request { Request::parse(bytes).is_some() } else { Answer::parse(bytes).is_some() };
             assert!((4..frame.len()).all(|end| !parses(&frame[4..end])));
@@ -355,6 +369,6 @@ mod tests {
     #[test]
     fn what_is_longer_than_a_frame_is_not_sent() {
         let statement = Statement { sql: "x".repeat(MAX_FRAME), params: vec![] };
-        assert!(Request::Query { file: "/a".into(), statement }.frame().is_none());
+        assert!(Request::Query { file: "/a".into(), undo: false, statement }.frame().is_none());
     }
 }

@@ -78,7 +78,7 @@ fn nonsense<T>() -> Result<T, SqlError> {
 
 impl Databases for GuestDatabases {
     fn query<'a>(&'a self, database: &'a SqliteScope, statement: Statement) -> BoxFuture<'a, Result<Rows, SqlError>> {
-        let request = Request::Query { file: database.absolute().to_owned(), statement };
+        let request = Request::Query { file: database.absolute().to_owned(), undo: database.write(), statement };
         Box::pin(async {
             match self.ask(request, None).await? {
                 Answer::Rows(rows) => Ok(rows),
@@ -101,7 +101,7 @@ impl Databases for GuestDatabases {
     }
 
     fn copy<'a>(&'a self, database: &'a SqliteScope, target: &'a mut dyn CopyTarget) -> BoxFuture<'a, Result<u64, SqlError>> {
-        let request = Request::Copy { file: database.absolute().to_owned(), scratch: self.scratch.clone() };
+        let request = Request::Copy { file: database.absolute().to_owned(), undo: database.write(), scratch: self.scratch.clone() };
         Box::pin(async {
             match self.ask(request, Some(target)).await? {
                 Answer::Copied(bytes) => Ok(bytes),

@@ -115,9 +115,11 @@ pub fn child() -> u8 {
     while let Some(frame) = next_frame(&mut stdin) {
         let Some(request) = Request::parse(&frame) else { return 4 };
         let answer = match request {
-            Request::Query { file, statement } => work::query(&file, &statement).map(Answer::Rows),
+            Request::Query { file, undo, statement } => work::query(&file, undo, &statement).map(Answer::Rows),
             Request::Execute { file, statements } => work::execute(&file, &statements).map(Answer::Changed),
-            Request::Copy { file, scratch } => copy::copy(&file, &scratch, |piece| say(&Answer::Piece(piece))).map(Answer::Copied),
+            Request::Copy { file, undo, scratch } => {
+                copy::copy(&file, undo, &scratch, |piece| say(&Answer::Piece(piece))).map(Answer::Copied)
+            }
         };
         if say(&answer.unwrap_or_else(Answer::Failed)).is_err() {
             return 5;

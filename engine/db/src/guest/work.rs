@@ -29,9 +29,9 @@ const VALUE_OVERHEAD: usize = 16;
 /// What is said of a write grant that is not there.
 pub(super) const GRANTED_FOR_READING: &str = "the database was granted for reading only";
 
-/// Reads.
-pub(super) fn query(file: &Path, statement: &Statement) -> Result<Rows, SqlError> {
-    let mut open = Open::new(file, Use::Reading)?;
+/// Reads. `undo`: the file may be written, where that is what it takes.
+pub(super) fn query(file: &Path, undo: bool, statement: &Statement) -> Result<Rows, SqlError> {
+    let mut open = Open::reading(file, undo)?;
     open.guard()?;
     open.explained(|connection| read(connection, statement))
 }
@@ -80,6 +80,19 @@ impl Open {
         }
         let connection = connect(file, purpose).map_err(|error| explain(error, None))?;
         Ok(Self { connection, guard: Guard::default(), purpose })
+    }
+
+    /// For reading. What somebody who died left half done has to be undone
+    /// first, by a connection that may write; a write of ours, killed at its
+    /// run's deadline, is among that.
+    pub(super) fn reading(file: &Path, undo: bool) -> Result<Self, SqlError> {
+        let open = Self::new(file, Use::Reading)?;
+        if undo && open.connection.execute_batch("SELECT 1 FROM sqlite_schema LIMIT 1").is_err_and(|error| is_unfinished(&error)) {
+            let writing = Self::new(file, Use::Writing)?;
+            writing.explained(|connection| Ok(connection.execute_batch("BEGIN IMMEDIATE; COMMIT")?))?;
+            writing.connection.close().map_err(|(_, error)| explain(error, None))?;
+        }
+        Ok(open)
     }
 
     /// From here on only what is on the list.
@@ -274,4 +287,106 @@ fn is_unfinished(error: &Error) -> bool {
     use rusqlite::ffi::{SQLITE_READONLY_CANTINIT, SQLITE_READONLY_CANTLOCK, SQLITE_READONLY_RECOVERY, SQLITE_READONLY_ROLLBACK};
     let left = [SQLITE_READONLY_CANTINIT, SQLITE_READONLY_CANTLOCK, SQLITE_READONLY_RECOVERY, SQLITE_READONLY_ROLLBACK];
     matches!(error, Error::SqliteFailure(code, _) if left.contains(&code.extended_code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().canonicalize().unwrap().join("a.db");
+        fs::write(&file, "").unwrap();
+        execute(&file, &[statement("CREATE TABLE t (x)"), statement("INSERT INTO t VALUES (1), (2)")]).unwrap();
+        (folder, file)
+    }
+
+    fn statement(sql: &str) -> Statement {
+        Statement { sql: sql.to_owned(), params: Vec::new() }
+    }
+
+    #[test]
+    fn what_is_not_on_the_list_is_refused_by_the_guard() {
+        let (folder, file) = database();
+        let made = folder.path().join("made.db");
+        for (sql, why) in [
+            (format!("ATTACH '{}' AS m", made.display()), "a program may not reach another database file"),
+            ("SELECT load_extension('x')".to_owned(), "a program may not call load_extension()"),
+            ("PRAGMA writable_schema = 1".to_owned(), "a program may not use PRAGMA writable_schema"),
+            ("SELECT * FROM pragma_database_list".to_owned(), "a program may not use PRAGMA database_list"),
+            ("SAVEPOINT s".to_owned(), "a program may not begin or end a transaction: each call is one"),
+            ("CREATE VIRTUAL TABLE v USING fts5(x)".to_owned(), "a program may not make or drop a virtual table"),
+        ] {
+            for error in [query(&file, true, &statement(&sql)).unwrap_err(), execute(&file, &[statement(&sql)]).unwrap_err()] {
+                assert!(matches!(&error, SqlError::Sql(said) if said == why), "{sql}: {error:?}");
+            }
+        }
+        assert!(!made.exists());
+    }
+
+    #[test]
+    fn without_the_guard_the_connection_still_attaches_nothing() {
+        let (folder, file) = database();
+        let open = Open::new(&file, Use::Writing).unwrap();
+        let made = folder.path().join("made.db");
+        for sql in [
+            format!("ATTACH '{}' AS m", made.display()),
+            format!("VACUUM INTO '{}'", made.display()),
+            "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = ''".to_owned(),
+        ] {
+            assert!(open.connection.execute_batch(&sql).is_err(), "{sql}");
+        }
+        assert!(!made.exists());
+    }
+
+    #[test]
+    fn what_tells_about_a_database_is_allowed() {
+        let (_folder, file) = database();
+        for sql in [
+            "PRAGMA table_info(t)",
+            "PRAGMA integrity_check",
+            "SELECT name FROM pragma_table_list",
+            "PRAGMA user_version",
+            "EXPLAIN SELECT 1",
+        ] {
+            assert!(!query(&file, false, &statement(sql)).unwrap().rows.is_empty(), "{sql}");
+        }
+        execute(&file, &[statement("PRAGMA user_version = 7")]).unwrap();
+        assert_eq!(query(&file, false, &statement("PRAGMA user_version")).unwrap().rows, [[SqlValue::Integer(7)]]);
+    }
+
+    #[test]
+    fn a_statement_takes_as_many_values_as_it_has_places_for() {
+        let (_folder, file) = database();
+        let of = |params: Vec<SqlValue>| query(&file, false, &Statement { sql: "SELECT ?, ?".to_owned(), params });
+        assert!(matches!(of(vec![SqlValue::Null]), Err(SqlError::Sql(_))) && matches!(of(vec![SqlValue::Null; 3]), Err(SqlError::Sql(_))));
+        assert_eq!(of(vec![SqlValue::Integer(1), SqlValue::Text("a".to_owned())]).unwrap().rows.len(), 1);
+    }
+
+    #[test]
+    fn an_answer_is_cut_between_rows_and_a_row_never() {
+        let (_folder, file) = database();
+        let many = query(&file, false, &statement("SELECT hex(zeroblob(500000)) FROM t, t AS u, t AS v")).unwrap();
+        assert_eq!((many.rows.len(), many.truncated), (4, true));
+        let one = query(&file, false, &statement("SELECT zeroblob(5000000)")).unwrap_err();
+        assert!(matches!(one, SqlError::TooLarge(_)), "{one:?}");
+    }
+
+    #[test]
+    fn a_copy_is_the_database_and_leaves_nothing_in_its_scratch_folder() {
+        let (folder, file) = database();
+        let scratch = folder.path().join("scratch");
+        fs::create_dir(&scratch).unwrap();
+        let mut bytes = Vec::new();
+        let mut keep = |piece: Vec<u8>| {
+            assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0);
+            bytes.extend(piece);
+            Ok(())
+        };
+        let length = crate::guest::copy::copy(&file, false, &scratch, &mut keep).unwrap();
+        assert_eq!(length, bytes.len() as u64);
+        let copy = folder.path().canonicalize().unwrap().join("copy.db");
+        fs::write(&copy, bytes).unwrap();
+        assert_eq!(query(&copy, false, &statement("SELECT x FROM t")).unwrap().rows.len(), 2);
+    }
 }
