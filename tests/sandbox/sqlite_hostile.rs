@@ -134,7 +134,8 @@ fn a_statement_that_never_ends_is_gone_at_the_deadline() {
     script(folder.path(), false, "return 1").finish();
     for body in [
         format!("db.query('{FOR_EVER}')"),
-        format!("db.execute('INSERT INTO t SELECT n, n FROM (WITH RECURSIVE c(n) AS (SELECT 9 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c)')"),
+        "db.execute('INSERT INTO t SELECT n, n FROM (WITH RECURSIVE c(n) AS (SELECT 9 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c)')"
+            .to_owned(),
         "db.query(\"SELECT 'a' LIKE '%' || replace(hex(zeroblob(20000)), '0', 'a%') || 'b' FROM t, t AS u, t AS v, t AS w\"); while (true) {}".to_owned(),
     ] {
         let start = Instant::now();
