@@ -192,14 +192,14 @@ fn what_is_there_is_never_replaced_by_a_copy() {
     assert_eq!((names(&out), fs::read(out.join("kept.db")).unwrap()), (vec!["folder".to_owned(), "kept.db".to_owned()], b"kept".to_vec()));
 }
 
-/// A writer that never rests: each commit adds the next number to two tables.
+/// A writer that hardly rests: each commit adds the next number to two tables.
 const WRITER: &str = "db.execute('CREATE TABLE a (n INTEGER)'); db.execute('CREATE TABLE b (n INTEGER, pad BLOB)')\n\
     n = 0\n\
     while True:\n\
     \x20   n += 1\n\
     \x20   db.execute('BEGIN IMMEDIATE')\n\
     \x20   db.execute('INSERT INTO a VALUES (?)', (n,)); db.execute('INSERT INTO b VALUES (?, randomblob(3000))', (n,))\n\
-    \x20   db.execute('COMMIT')\n\
+    \x20   db.execute('COMMIT'); time.sleep(0.001)\n\
     \x20   if n == 50: say('under way')\n";
 
 /// What a copy is, by another hand: integrity, and the numbers in it.

@@ -5,6 +5,7 @@
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig as Setting;
 use rusqlite::ffi::ErrorCode;
@@ -152,7 +153,7 @@ fn connect(file: &Path, purpose: Use) -> Result<Connection, Error> {
         Use::Writing => OpenFlags::SQLITE_OPEN_READ_WRITE,
     };
     let mut connection = Connection::open_with_flags(file, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
-    connection.busy_timeout(SQLITE_BUSY_WAIT)?;
+    connection.busy_handler(Some(wait))?;
     connection.set_db_config(Setting::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(Setting::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(Setting::SQLITE_DBCONFIG_ENABLE_ATTACH_CREATE, false)?;
@@ -168,6 +169,17 @@ fn connect(file: &Path, purpose: Use) -> Result<Connection, Error> {
     // file that is cut while it is mapped would kill whoever reads it.
     connection.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; PRAGMA cell_size_check = ON")?;
     Ok(connection)
+}
+
+/// Between two looks at a lock. SQLite's own waits grow to a tenth of a second,
+/// in which a busy writer lets go of its lock again and again, unseen.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Waits for a lock, `before` times already; no more after [`SQLITE_BUSY_WAIT`].
+fn wait(before: i32) -> bool {
+    let waited = LOOK * u32::try_from(before).unwrap_or(u32::MAX);
+    std::thread::sleep(LOOK);
+    waited < SQLITE_BUSY_WAIT
 }
 
 fn int(limit: usize) -> i32 {
