@@ -7,7 +7,7 @@ use wardroom_core::credential::{CredentialKind, MAX_CREDENTIAL_USES, MAX_FILLED_
 use wardroom_core::limit::{
     DEFAULT_DEADLINE, DEFAULT_HTTP_BODY, DEFAULT_HTTP_REQUESTS, DEFAULT_LOG_BYTES, DEFAULT_MEMORY, DEFAULT_OUTPUT_BYTES, DurationText,
     HOSTCALL_BYTES, Limits, MAX_COMPILE_CPU_SECONDS, MAX_DEADLINE, MAX_HANDLES, MAX_MEMORY, MAX_OUTPUT_BYTES, MAX_PROGRAM_BYTES,
-    MAX_STATE_BYTES, SizeText,
+    MAX_SQLITE_ANSWER, MAX_SQLITE_MEMORY, MAX_SQLITE_ROWS, MAX_SQLITE_VALUE, MAX_STATE_BYTES, SQLITE_BUSY_WAIT, SizeText,
 };
 use wardroom_core::manifest::Manifest;
 use wardroom_core::param::ParamSpec;
@@ -34,6 +34,11 @@ fn rows() -> String {
         ("open handles", MAX_HANDLES.to_string(), String::new(), ""),
         ("memory claimed by one host call", size(HOSTCALL_BYTES), String::new(), ""),
         ("state", "none".to_owned(), size(MAX_STATE_BYTES), "`--state`"),
+        ("rows of one query", MAX_SQLITE_ROWS.to_string(), String::new(), ""),
+        ("all rows of one query", size(MAX_SQLITE_ANSWER as u64), String::new(), ""),
+        ("one value in SQL", size(MAX_SQLITE_VALUE as u64), String::new(), ""),
+        ("memory of the process that works on databases", size(MAX_SQLITE_MEMORY), String::new(), ""),
+        ("wait for a locked database", DurationText(SQLITE_BUSY_WAIT).to_string(), String::new(), ""),
         ("program file", size(MAX_PROGRAM_BYTES), String::new(), ""),
         ("value of a credential", size(MAX_VALUE_BYTES as u64), String::new(), ""),
         ("body that a credential is filled in", size(MAX_FILLED_BODY_BYTES as u64), String::new(), ""),

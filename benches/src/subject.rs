@@ -18,6 +18,7 @@ use wardroom_core::limit::Limits;
 use wardroom_core::log::{LogLine, Progress};
 use wardroom_core::plan::{Input, Lent, Plan, Resolved, Runner as _};
 use wardroom_core::program::{Entry, Format, Program};
+use wardroom_core::sqlite::NoDatabases;
 use wardroom_core::witness::{BoxFuture, HostFault, StateSource, Witness};
 use wardroom_host::wire::{Wire, WireConfig};
 use wardroom_host::{Host, HostConfig, Silent};
@@ -71,6 +72,7 @@ impl Sandbox {
             witness: Arc::new(Nobody),
             state: Arc::new(Nobody),
             credentials: Arc::new(NoCredentials),
+            databases: Arc::new(NoDatabases),
             cancelled: Box::pin(std::future::pending()),
         };
         self.host.run(plan, lent).await

@@ -45,6 +45,7 @@ pub mod credential;
 mod failure;
 pub mod log;
 mod progress;
+pub mod sqlite;
 pub mod state;
 mod task;
 

@@ -4,6 +4,8 @@ mod env;
 mod escape;
 mod files;
 mod net;
+mod sqlite;
+mod sqlite_hostile;
 mod state;
 
 use wardroom_core::capability::{Capability, Refusal};

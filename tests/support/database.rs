@@ -12,6 +12,25 @@ pub(crate) fn is_here() -> bool {
     needs("python3", there, "apt-get install python3")
 }
 
+/// Another process with a database of a test's own: `db` is the connection, in
+/// which each statement commits by itself; `say(…)` prints a line.
+pub(crate) fn hand(file: &Path, statements: &str) -> Command {
+    let before = "import sqlite3, sys, time\n\
+        db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)\n\
+        say = lambda *values: print(*values, flush=True)\n";
+    let mut command = Command::new("python3");
+    command.arg("-c").arg(format!("{before}{statements}")).arg(file);
+    command
+}
+
+/// What such a process prints until it ends.
+#[track_caller]
+pub(crate) fn ask(file: &Path, statements: &str) -> String {
+    let ended = hand(file, statements).output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    String::from_utf8(ended.stdout).unwrap().trim_end().to_owned()
+}
+
 /// Runs statements of Python on the database of a data folder: `db` is the
 /// connection, `one(sql, …)` the first column of the first row.
 #[track_caller]

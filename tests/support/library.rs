@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use wardroom_core::capability::files::FolderScope;
+use wardroom_core::capability::sqlite::SqliteScope;
 use wardroom_core::capability::{Grants, Refusal, Requests, Scope};
 use wardroom_core::clock::SystemClock;
 use wardroom_core::execution::Trigger;
@@ -19,6 +20,7 @@ use wardroom_core::log::{Level, LogLine, Progress};
 use wardroom_core::plan::{Input, Lent, Resolved, Runner};
 use wardroom_core::program::{Entry, Format, Program};
 use wardroom_core::witness::{BoxFuture, HostFault, StateSource, Witness};
+use wardroom_db::guest::GuestDatabases;
 use wardroom_host::wire::{Wire, WireConfig};
 use wardroom_host::{Host, HostConfig, HostError, Silent};
 
@@ -204,6 +206,11 @@ impl Job {
         self
     }
 
+    pub(crate) fn sqlite(mut self, name: &str, file: &Path, write: bool) -> Self {
+        self.grants.push(Scope::Sqlite(SqliteScope::new(name, &file.canonicalize().unwrap(), write).unwrap()));
+        self
+    }
+
     pub(crate) fn env(mut self, name: &str) -> Self {
         self.grants.push(Scope::Env(name.parse().unwrap()));
         self
@@ -265,6 +272,7 @@ impl Job {
             witness: watcher.clone(),
             state: Arc::new(Left(self.state)),
             credentials: lend(self.credentials),
+            databases: Arc::new(GuestDatabases::new(PathBuf::from(home::BINARY), cache_folder())),
             cancelled: self.cancelled.unwrap_or_else(|| Box::pin(std::future::pending())),
         };
         let resolved = Resolved {

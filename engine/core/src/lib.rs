@@ -21,6 +21,7 @@ pub mod manifest;
 pub mod param;
 pub mod plan;
 pub mod program;
+pub mod sqlite;
 pub mod task;
 pub mod text;
 pub mod witness;

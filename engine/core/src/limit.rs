@@ -66,6 +66,26 @@ pub const MAX_STATE_KEY: usize = 256;
 /// Bytes of random data that one host call may ask for.
 pub const MAX_RANDOM_BYTES: u64 = MIB;
 
+/// Rows that one query answers with; then the answer says that it was cut. A
+/// table is as long as the disk allows, an answer lies in memory.
+pub const MAX_SQLITE_ROWS: usize = 10_000;
+/// Bytes of the rows of one query, for the same reason.
+pub const MAX_SQLITE_ANSWER: usize = 4 << 20;
+/// Bytes of one value on its way through SQLite. `randomblob(2000000000)` is a
+/// few letters of SQL and two gigabytes of ours.
+pub const MAX_SQLITE_VALUE: usize = 16 << 20;
+/// Bytes of one statement's text, which becomes a program many times its size.
+pub const MAX_SQLITE_STATEMENT: usize = 256 << 10;
+/// Statements of one transaction; whoever holds a database longer keeps its
+/// other users waiting.
+pub const MAX_SQLITE_STATEMENTS: usize = 10_000;
+/// Bytes of address space for the process that works on a run's databases:
+/// sorting, grouping and recursion take what they are given.
+pub const MAX_SQLITE_MEMORY: u64 = 512 * MIB;
+/// How long a statement waits for whoever has locked the database; then the
+/// program is told, and may do something better than wait.
+pub const SQLITE_BUSY_WAIT: Duration = Duration::from_secs(5);
+
 /// The ceilings of one run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

@@ -13,6 +13,7 @@ use crate::capability::credentials::CredentialScope;
 use crate::capability::env::EnvName;
 use crate::capability::files::FolderScope;
 use crate::capability::net::{HttpScope, NetScope, ScopeError};
+use crate::capability::sqlite::{SqliteScope, SqliteText};
 use crate::limit::{MAX_STATE_BYTES, NamedLimits, SizeText};
 use crate::param::{ParamError, ParamSpecs};
 
@@ -34,6 +35,8 @@ pub struct Manifest {
     pub read: Vec<Wish<String>>,
     /// Folders that it asks to write.
     pub write: Vec<Wish<String>>,
+    /// Databases that it asks for.
+    pub sqlite: Vec<SqliteWish>,
     /// Credentials that it asks for, by name, with the uses that need a word.
     pub credentials: Vec<CredentialScope>,
     /// Environment variables that it asks for.
@@ -80,6 +83,32 @@ where
             return Err(format!("`{text}` mixes a param with other text: a param stands alone, as in \"{{params.url}}\""));
         }
         text.parse().map(Self::Concrete).map_err(|error| error.to_string())
+    }
+}
+
+/// A database that is asked for: `FILE[:write]`, or `{params.NAME}[:write]`. The
+/// right stands in the header; a param says the file and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct SqliteWish {
+    /// Which.
+    pub file: Wish<String>,
+    /// It is to be written too.
+    pub write: bool,
+}
+
+impl SqliteWish {
+    fn text(&self) -> String {
+        format!("{}{}", self.file.text(), if self.write { ":write" } else { "" })
+    }
+}
+
+impl TryFrom<String> for SqliteWish {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let Ok(SqliteText { file, write }) = text.parse::<SqliteText>();
+        Ok(Self { file: Wish::try_from(file)?, write })
     }
 }
 
@@ -146,7 +175,7 @@ pub enum RequestError<E: std::error::Error + 'static> {
         /// What is wrong.
         source: ScopeError,
     },
-    /// The folder cannot be used.
+    /// The folder or file cannot be used.
     #[error(transparent)]
     Folder(E),
 }
@@ -191,7 +220,8 @@ impl Manifest {
             Wish::Param(name) => Some(name.clone()),
             Wish::Concrete(_) => None,
         });
-        let mut used = net.chain(self.read.iter().chain(&self.write).filter_map(params));
+        let files = self.sqlite.iter().map(|wish| &wish.file);
+        let mut used = net.chain(self.read.iter().chain(&self.write).chain(files).filter_map(params));
         match used.find(|name| !self.params.0.contains_key(name)) {
             Some(name) => Err(ManifestError::UndeclaredParam(name)),
             None => Ok(()),
@@ -204,40 +234,49 @@ impl Manifest {
         let net = self.net.iter().map(|wish| format!("net {}", wish.text()));
         let read = self.read.iter().map(|wish| format!("read {}", wish.text()));
         let write = self.write.iter().map(|wish| format!("write {}", wish.text()));
+        let sqlite = self.sqlite.iter().map(|wish| format!("sqlite {}", wish.text()));
         let env = self.env.iter().map(|name| format!("env {name}"));
         let state = self.state.iter().map(|size| format!("state {size}"));
         let credentials = self.credentials.iter().map(|scope| format!("credentials {scope}"));
-        net.chain(read).chain(write).chain(env).chain(state).chain(credentials).collect()
+        net.chain(read).chain(write).chain(sqlite).chain(env).chain(state).chain(credentials).collect()
     }
 
     /// The requests as concrete scopes, with `params` already complete.
-    /// `folder` finds out where a folder really is.
+    /// `folder` finds out where a folder really is, `database` where a file
+    /// is that may be written or not.
     ///
     /// # Errors
     ///
     /// [`RequestError`] where a param does not fill its place, or whatever
-    /// `folder` says.
+    /// `folder` and `database` say.
     pub fn requests<E: std::error::Error + 'static>(
         &self,
         params: &Map<String, Value>,
         folder: impl Fn(&str) -> Result<FolderScope, E>,
+        database: impl Fn(&str, bool) -> Result<SqliteScope, E>,
     ) -> Result<Vec<Scope>, RequestError<E>> {
         let net = self.net.iter().map(|wish| match wish {
             Wish::Concrete(scope) => Ok(Some(Scope::Net(scope.clone()))),
             Wish::Param(name) => net_from_param(name, params),
         });
+        let path_of = |wish: &Wish<String>| match wish {
+            Wish::Concrete(path) => Ok(Some(path.clone())),
+            Wish::Param(name) => text_of(name, params).map(|text| text.map(str::to_owned)),
+        };
         let folders = |wishes: &[Wish<String>], kind: fn(FolderScope) -> Scope| {
-            let found = wishes.iter().map(|wish| match wish {
-                Wish::Concrete(path) => folder(path).map(|found| Some(kind(found))).map_err(RequestError::Folder),
-                Wish::Param(name) => text_of(name, params)?.map(|path| folder(path).map(kind).map_err(RequestError::Folder)).transpose(),
-            });
+            let found =
+                wishes.iter().map(|wish| path_of(wish)?.map(|path| folder(&path).map(kind).map_err(RequestError::Folder)).transpose());
             found.collect::<Vec<_>>()
         };
+        let sqlite = self.sqlite.iter().map(|wish| {
+            let scope = path_of(&wish.file)?.map(|path| database(&path, wish.write).map(Scope::Sqlite).map_err(RequestError::Folder));
+            scope.transpose()
+        });
         let read = folders(&self.read, Scope::Read);
         let write = folders(&self.write, Scope::Write);
         let rest = self.env.iter().cloned().map(Scope::Env).chain(self.state.map(|size| Scope::State(size.0)));
         let rest = rest.chain(self.credentials.iter().cloned().map(Scope::Credential));
-        net.chain(read).chain(write).filter_map(Result::transpose).chain(rest.map(Ok)).collect()
+        net.chain(read).chain(write).chain(sqlite).filter_map(Result::transpose).chain(rest.map(Ok)).collect()
     }
 }
 
@@ -321,13 +360,18 @@ mod tests {
         FolderScope::new(text, &Path::new("/base").join(text))
     }
 
+    fn database(text: &str, write: bool) -> Result<SqliteScope, crate::capability::files::FolderError> {
+        let found = SqliteScope::new(text, &Path::new("/base").join(text), write);
+        found.map_err(|_| crate::capability::files::FolderError::NoPath(text.to_owned()))
+    }
+
     #[test]
     fn a_script_says_what_it_asks_for_in_its_leading_comment() {
         let source = "#!/usr/bin/env wardroom\n// A report.\n\n// /// wardroom\n// name = \"r\"\n//\n// net = [\"https://a.example/x/,GET\", \"{params.url}\"]\n// read = [\"data\", \"{params.dir}\"]\n// env = [\"HOME\"]\n// state = \"4KiB\"\n// [params.url]\n// type = \"string\"\n// [params.dir]\n// type = \"string\"\n// ///\nreturn 1;";
         let manifest = Manifest::of_script(source).unwrap().unwrap();
         assert_eq!(manifest.name.as_deref(), Some("r"));
         let params = json!({"url": "https://b.example/y?z=1", "dir": "more"});
-        let scopes = manifest.requests(params.as_object().unwrap(), folder).unwrap();
+        let scopes = manifest.requests(params.as_object().unwrap(), folder, database).unwrap();
         let texts: Vec<_> = scopes.iter().map(Scope::flag).collect();
         assert_eq!(
             texts,
@@ -386,12 +430,16 @@ mod tests {
             ("// /// wardroom\n// raed = ['.']\n// ///", 2),
             ("// /// wardroom\n// name = 'x'\n// net = ['ftp://x']\n// ///", 3),
             ("// /// wardroom\n// name = 'x'\n// [limits]\n// timeout = 'soon'\n// ///", 4),
-            ("// /// wardroom\n// sqlite = ['A']\n// ///", 2),
+            ("// /// wardroom\n// domains = ['a']\n// ///", 2),
+            ("// /// wardroom\n// sqlite = ['{params.a}.db']\n// ///", 2),
             ("// /// wardroom\n// net = ['https://{params.host}/x']\n// ///", 2),
         ] {
             assert!(matches!(of(body), ManifestError::Toml { line: found, .. } if found == line), "{body}: {:?}", of(body));
         }
-        assert_eq!(of("// /// wardroom\n// read = ['{params.d}']\n// ///"), ManifestError::UndeclaredParam("d".to_owned()));
+        for key in ["read", "sqlite"] {
+            let undeclared = of(&format!("// /// wardroom\n// {key} = ['{{params.d}}']\n// ///"));
+            assert_eq!(undeclared, ManifestError::UndeclaredParam("d".to_owned()));
+        }
         assert!(matches!(of("// /// wardroom\n// state = '1GiB'\n// ///"), ManifestError::State(_)));
     }
 
@@ -399,12 +447,30 @@ mod tests {
     fn a_param_fills_an_address_or_a_folder_never_a_pattern() {
         let manifest =
             Manifest::parse("net = ['{params.u}']\nread = ['{params.d}']\n[params.u]\ntype='json'\n[params.d]\ntype='json'", 1).unwrap();
-        let of = |params: Value| manifest.requests(params.as_object().unwrap(), folder);
+        let of = |params: Value| manifest.requests(params.as_object().unwrap(), folder, database);
         assert!(of(json!({})).unwrap().is_empty());
         assert!(matches!(of(json!({"u": 1})), Err(RequestError::NoText(_))));
         for pattern in ["https://*.example.org/", "*", "https://a.example,GET", "https://nas.lan=10.0.0.1"] {
             assert!(matches!(of(json!({"u": pattern})), Err(RequestError::Address { .. })), "{pattern}");
         }
         assert!(matches!(of(json!({"d": "a\0"})), Err(RequestError::Folder(_))));
+    }
+
+    #[test]
+    fn a_param_fills_a_database_and_never_its_right() {
+        let manifest = Manifest::parse(
+            "sqlite = ['a.db:write', '{params.d}', '{params.w}:write']\n[params.d]\ntype='json'\n[params.w]\ntype='json'",
+            1,
+        );
+        let manifest = manifest.unwrap();
+        assert_eq!(manifest.request_texts(), ["sqlite a.db:write", "sqlite {params.d}", "sqlite {params.w}:write"]);
+        let of = |params: Value| {
+            let scopes = manifest.requests(params.as_object().unwrap(), folder, database);
+            scopes.map(|scopes| scopes.iter().map(Scope::text).collect::<Vec<_>>())
+        };
+        assert_eq!(of(json!({})).unwrap(), ["a.db:write"]);
+        assert_eq!(of(json!({"d": "d.db", "w": "w.db"})).unwrap(), ["a.db:write", "d.db", "w.db:write"]);
+        assert!(matches!(of(json!({"d": "d.db:write"})), Err(RequestError::Folder(_))));
+        assert!(matches!(of(json!({"d": 1})), Err(RequestError::NoText(_))));
     }
 }

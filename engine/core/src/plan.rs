@@ -16,6 +16,7 @@ use crate::failure::Outcome;
 use crate::id::ExecutionId;
 use crate::limit::Limits;
 use crate::program::{Entry, Program};
+use crate::sqlite::Databases;
 use crate::task::Occasion;
 use crate::witness::{BoxFuture, StateSource, Witness};
 
@@ -107,6 +108,8 @@ pub struct Lent {
     pub state: Arc<dyn StateSource>,
     /// What it may use of the vault.
     pub credentials: Arc<dyn Credentials>,
+    /// Who works on the databases that it was granted.
+    pub databases: Arc<dyn Databases>,
     /// Resolves when somebody cancels the run.
     pub cancelled: BoxFuture<'static, ()>,
 }

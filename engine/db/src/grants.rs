@@ -130,7 +130,7 @@ mod tests {
     async fn every_capability_is_read_back_by_its_name() {
         let home = Home::new();
         let database = home.open();
-        let all = [Capability::Net, Capability::Read, Capability::Write, Capability::Env, Capability::State];
+        let all = [Capability::Net, Capability::Read, Capability::Write, Capability::Sqlite, Capability::Env, Capability::State];
         for capability in all {
             let subject = capability.name();
             database.add_grants(subject, Digest::from_bytes([0; 32]), vec![new(capability, "x")], NOW).await.unwrap();

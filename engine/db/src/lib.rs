@@ -6,6 +6,7 @@
 //! table: [`executions`], [`log_lines`], [`grants`], [`state`], [`tasks`],
 //! [`slots`], [`credentials`], [`vault`], [`audit`]; `queue` is what waits among
 //! the executions, `file` opens, `writer` commits.
+//! Programs' own databases are another matter, and another process: [`guest`].
 //!
 //! Writes are queued when they are called and answered when they are durable
 //! ([`Answer`]). Reads block the calling thread, for microseconds where an index
@@ -28,6 +29,7 @@ mod error;
 pub mod executions;
 mod file;
 pub mod grants;
+pub mod guest;
 pub mod listing;
 pub mod log_lines;
 mod migration;

@@ -16,6 +16,7 @@ use crate::value;
 const SERVED: &[(&str, &str)] = &[
     ("wardroom:automation/credential", "0.1.0"),
     ("wardroom:automation/log", "0.1.0"),
+    ("wardroom:automation/sqlite", "0.1.0"),
     ("wardroom:automation/state", "0.1.0"),
     ("wardroom:automation/types", "0.1.0"),
     ("wasi:cli/", "0.2"),

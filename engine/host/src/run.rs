@@ -16,6 +16,7 @@ use std::task::{Context, Poll};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use wardroom_core::capability::Access;
 use wardroom_core::capability::credentials::CredentialUse;
 use wardroom_core::clock::Clock;
 use wardroom_core::failure::{Failure, FailureKind, Outcome, Output, Usage};
@@ -23,6 +24,7 @@ use wardroom_core::limit::{DurationText, HOSTCALL_BYTES, MAX_HANDLES, MAX_RANDOM
 use wardroom_core::log::Level;
 use wardroom_core::plan::{Lent, Plan, Runner};
 use wardroom_core::program::{Entry, Format, Program, Shape};
+use wardroom_core::sqlite::Databases;
 use wardroom_core::witness::{BoxFuture, StateSource};
 use wasmtime::Store;
 use wasmtime::component::ResourceTable;
@@ -77,7 +79,9 @@ pub(crate) struct RunState {
     ledger: Ledger,
     table: ResourceTable,
     wasi: WasiCtx,
-    folders: Folders,
+    pub(crate) folders: Folders,
+    pub(crate) access: Access,
+    pub(crate) databases: Arc<dyn Databases>,
     http: WasiHttpCtx,
     gate: HttpGate,
 }
@@ -175,7 +179,9 @@ impl Host {
     async fn run_plan(&self, plan: &Plan, lent: Lent) -> Outcome {
         let limits = &plan.resolved().limits;
         let notes = Arc::new(Notes::new(lent.witness, lent.credentials, self.clock.clone(), limits.log_bytes));
-        let mut run = Run { host: self, plan, notes, stdout: None, lines: Vec::new(), usage: Usage::default(), changes: Vec::new() };
+        let databases = lent.databases;
+        let mut run =
+            Run { host: self, plan, notes, stdout: None, lines: Vec::new(), usage: Usage::default(), changes: Vec::new(), databases };
         let deadline = limits.deadline;
         let mut cancelled = lent.cancelled;
         let loaded = tokio::select! {
@@ -255,6 +261,7 @@ struct Run<'a> {
     lines: Vec<Capture>,
     usage: Usage,
     changes: Vec<(String, Option<String>)>,
+    databases: Arc<dyn Databases>,
 }
 
 impl Run<'_> {
@@ -307,6 +314,8 @@ impl Run<'_> {
             table,
             wasi,
             folders,
+            access: self.plan.access().clone(),
+            databases: self.databases.clone(),
             http: crate::imports::requests::context(),
             gate,
         };

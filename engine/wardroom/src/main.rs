@@ -1,4 +1,5 @@
-//! The binary: a preparing child, or the command line.
+//! The binary: a child that prepares or that works on databases, or the command
+//! line.
 
 #![forbid(unsafe_code)]
 
@@ -6,7 +7,11 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == wardroom_host::CHILD_ARGUMENT) {
+    let first = arguments.next();
+    if first.as_ref().is_some_and(|first| first == wardroom_db::guest::CHILD_ARGUMENT) {
+        return wardroom_db::guest::child().into();
+    }
+    if first.is_some_and(|first| first == wardroom_host::CHILD_ARGUMENT) {
         let job = arguments.next();
         return wardroom_host::child(job.as_ref().and_then(|job| job.to_str())).into();
     }

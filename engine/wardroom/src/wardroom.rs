@@ -23,7 +23,8 @@ pub struct Wardroom {
     pub(crate) db: Arc<Database>,
     pub(crate) clock: Arc<dyn Clock>,
     notice: Arc<dyn Notice>,
-    preparer: PathBuf,
+    /// This same binary, for work that belongs into a process of its own.
+    pub(crate) preparer: PathBuf,
     host: OnceLock<Host>,
     session: tokio::sync::OnceCell<Arc<Session>>,
     /// Whom to ask for the vault's passphrase, where it has one.

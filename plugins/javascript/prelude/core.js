@@ -103,6 +103,7 @@
     text: ["TextEncoder", "TextDecoder"],
     clone: ["structuredClone"],
     files: ["fs"],
+    sqlite: ["sqlite"],
     system: ["crypto", "process", "state", "progress"],
   };
   function defineLazily(module, name) {

@@ -16,6 +16,7 @@ mod files;
 mod frames;
 mod prelude;
 mod script;
+mod sqlite;
 mod system;
 mod text;
 mod url;

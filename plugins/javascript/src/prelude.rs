@@ -12,7 +12,7 @@ use rquickjs::{
 use std::cell::RefCell;
 
 use crate::text::Text;
-use crate::{credential, event_loop, fetch, files, script, system, text, url};
+use crate::{credential, event_loop, fetch, files, script, sqlite, system, text, url};
 
 macro_rules! modules {
     ($($name:literal),* $(,)?) => {
@@ -22,8 +22,8 @@ macro_rules! modules {
 
 /// Bytecode by `build.rs`, loaded one by one when a script first names what they
 /// define: a script that only computes pays for none of them.
-const MODULES: [(&str, &[u8]); 11] =
-    modules!["abort", "clone", "console", "core", "credentials", "fetch", "files", "inspect", "system", "text", "url",];
+const MODULES: [(&str, &[u8]); 12] =
+    modules!["abort", "clone", "console", "core", "credentials", "fetch", "files", "inspect", "sqlite", "system", "text", "url",];
 
 thread_local! {
     /// The prelude's `use`, through which an import finds what the global `fs` is.
@@ -94,6 +94,7 @@ fn host<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     event_loop::install(&host)?;
     fetch::install(&host)?;
     files::install(ctx, &host)?;
+    sqlite::install(&host)?;
     system::install(ctx, &host)?;
     text::install(&host)?;
     url::install(&host)?;

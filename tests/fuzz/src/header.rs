@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 use wardroom_core::capability::files::{FolderError, FolderScope};
+use wardroom_core::capability::sqlite::SqliteScope;
 use wardroom_core::limit::Limits;
 use wardroom_core::manifest::Manifest;
 use wardroom_core::param::ParamSpecs;
@@ -26,7 +27,9 @@ pub fn header(bytes: &[u8]) {
 /// How many scopes a manifest asks for, where each of them can be made.
 fn requests(manifest: &Manifest, params: &Map<String, Value>) -> Option<usize> {
     let folder = |text: &str| -> Result<FolderScope, FolderError> { FolderScope::new(text, Path::new("/granted")) };
-    manifest.requests(params, folder).ok().map(|scopes| scopes.len())
+    let database =
+        |text: &str, write: bool| SqliteScope::new(text, Path::new("/granted.db"), write).map_err(|_| FolderError::NoPath(text.to_owned()));
+    manifest.requests(params, folder, database).ok().map(|scopes| scopes.len())
 }
 
 /// A line of JSON (the params given), a line of text (a param's value), then a

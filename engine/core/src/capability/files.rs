@@ -41,7 +41,7 @@ impl FolderScope {
         if text.is_empty() || text.contains('\0') {
             return Err(FolderError::NoPath(text.to_owned()));
         }
-        if !absolute.is_absolute() || absolute.components().any(|part| matches!(part, Component::ParentDir)) {
+        if !is_canonical(absolute) {
             return Err(FolderError::Relative(absolute.to_owned()));
         }
         if absolute.to_str().is_none() {
@@ -70,8 +70,13 @@ impl FolderScope {
     }
 }
 
+/// It starts at the root and never goes up.
+pub(super) fn is_canonical(path: &Path) -> bool {
+    path.is_absolute() && !path.components().any(|part| matches!(part, Component::ParentDir))
+}
+
 /// `./a//b/` and `a/b` are one name.
-fn tidy(text: &str) -> String {
+pub(super) fn tidy(text: &str) -> String {
     let tidy: PathBuf = Path::new(text).components().filter(|part| !matches!(part, Component::CurDir)).collect();
     match tidy.to_str() {
         None | Some("") => ".".to_owned(),

@@ -11,6 +11,7 @@ pub mod files;
 pub mod net;
 mod refusal;
 mod set;
+pub mod sqlite;
 
 pub use refusal::{Capability, Refusal};
 pub use set::{Access, Grants, Missing, Requests, Scope, Surplus};

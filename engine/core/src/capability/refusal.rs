@@ -13,6 +13,8 @@ pub enum Capability {
     Read,
     /// Reading and writing a folder.
     Write,
+    /// Working on a SQLite database.
+    Sqlite,
     /// Reading an environment variable.
     Env,
     /// Keeping state from one run to the next.
@@ -29,6 +31,7 @@ impl Capability {
             Self::Net => "net",
             Self::Read => "read",
             Self::Write => "write",
+            Self::Sqlite => "sqlite",
             Self::Env => "env",
             Self::State => "state",
             Self::Credentials => "credentials",
@@ -42,6 +45,7 @@ impl Capability {
             Self::Net => "--allow-net",
             Self::Read => "--allow-read",
             Self::Write => "--allow-write",
+            Self::Sqlite => "--allow-sqlite",
             Self::Env => "--allow-env",
             Self::State => "--state",
             Self::Credentials => "--credential",

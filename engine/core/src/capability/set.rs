@@ -9,6 +9,7 @@ use super::credentials::CredentialScope;
 use super::env::EnvName;
 use super::files::{FolderAccess, FolderScope};
 use super::net::{NetAccess, NetScope};
+use super::sqlite::SqliteScope;
 use crate::limit::SizeText;
 
 /// One thing that a program may ask for and an operator may grant.
@@ -21,6 +22,8 @@ pub enum Scope {
     Read(FolderScope),
     /// Reading and writing this folder.
     Write(FolderScope),
+    /// This SQLite database.
+    Sqlite(SqliteScope),
     /// This environment variable.
     Env(EnvName),
     /// So many bytes of state.
@@ -37,6 +40,7 @@ impl Scope {
             Self::Net(_) => Capability::Net,
             Self::Read(_) => Capability::Read,
             Self::Write(_) => Capability::Write,
+            Self::Sqlite(_) => Capability::Sqlite,
             Self::Env(_) => Capability::Env,
             Self::State(_) => Capability::State,
             Self::Credential(_) => Capability::Credentials,
@@ -50,6 +54,7 @@ impl Scope {
             (Self::Net(a), Self::Net(b)) => a.covers(b),
             // Writing a folder includes reading it.
             (Self::Read(a) | Self::Write(a), Self::Read(b)) | (Self::Write(a), Self::Write(b)) => a.covers(b),
+            (Self::Sqlite(a), Self::Sqlite(b)) => a.covers(b),
             (Self::Env(a), Self::Env(b)) => a == b,
             (Self::State(a), Self::State(b)) => a >= b,
             (Self::Credential(a), Self::Credential(b)) => a.covers(b),
@@ -63,6 +68,7 @@ impl Scope {
     pub fn effective(grant: &Self, request: &Self) -> Option<Self> {
         match (grant, request) {
             (Self::Net(grant), Self::Net(request)) => return grant.effective(request).map(Self::Net),
+            (Self::Sqlite(grant), Self::Sqlite(request)) => return SqliteScope::effective(grant, request).map(Self::Sqlite),
             (Self::Credential(grant), Self::Credential(request)) => {
                 return CredentialScope::effective(grant, request).map(Self::Credential);
             }
@@ -83,6 +89,7 @@ impl Scope {
         match self {
             Self::Net(scope) => scope.to_string(),
             Self::Read(folder) | Self::Write(folder) => folder.to_string(),
+            Self::Sqlite(database) => database.to_string(),
             Self::Env(name) => name.to_string(),
             Self::State(bytes) => SizeText(*bytes).to_string(),
             Self::Credential(scope) => scope.to_string(),
@@ -142,6 +149,9 @@ pub struct Access {
     /// Folders, each once, with what may be done there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folders: Vec<FolderAccess>,
+    /// SQLite databases, each once, with what may be done there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sqlite: Vec<SqliteScope>,
     /// Environment variables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvName>,
@@ -195,7 +205,8 @@ impl Access {
             .map(|entry| if entry.write { Scope::Write(entry.folder.clone()) } else { Scope::Read(entry.folder.clone()) });
         let env = self.env.iter().cloned().map(Scope::Env);
         let credentials = self.credentials.iter().cloned().map(Scope::Credential);
-        net.chain(folders).chain(env).chain(self.state.map(Scope::State)).chain(credentials).collect()
+        let sqlite = self.sqlite.iter().cloned().map(Scope::Sqlite);
+        net.chain(folders).chain(sqlite).chain(env).chain(self.state.map(Scope::State)).chain(credentials).collect()
     }
 
     fn add(&mut self, scope: &Scope) {
@@ -203,10 +214,19 @@ impl Access {
             Scope::Net(scope) if !self.net.contains(scope) => self.net.push(scope.clone()),
             Scope::Read(folder) => self.add_folder(folder, false),
             Scope::Write(folder) => self.add_folder(folder, true),
+            Scope::Sqlite(database) => self.add_database(database),
             Scope::Env(name) if !self.env.contains(name) => self.env.push(name.clone()),
             Scope::State(bytes) => self.state = Some(self.state.unwrap_or(0).max(*bytes)),
             Scope::Credential(scope) if !self.credentials.contains(scope) => self.credentials.push(scope.clone()),
             Scope::Net(_) | Scope::Env(_) | Scope::Credential(_) => {}
+        }
+    }
+
+    /// One entry a name: writing wins over reading.
+    fn add_database(&mut self, database: &SqliteScope) {
+        self.sqlite.retain(|held| !(held.text() == database.text() && database.covers(held)));
+        if !self.sqlite.iter().any(|held| held.text() == database.text() && held.covers(database)) {
+            self.sqlite.push(database.clone());
         }
     }
 
@@ -252,6 +272,20 @@ mod tests {
         assert_eq!((access.scopes(), missing), (vec![read("/a")], Vec::new()));
         let (access, missing) = Access::intersect(&Requests::Declared(vec![write("/a")]), &Grants(vec![read("/a")])).unwrap();
         assert_eq!((access.scopes(), missing), (vec![read("/a")], vec![write("/a")]));
+    }
+
+    #[test]
+    fn a_database_is_held_once_a_name_with_the_greater_right() {
+        let sqlite = |text: &str, write| Scope::Sqlite(SqliteScope::new(text, Path::new("/d/a.db"), write).unwrap());
+        let (read, write) = (sqlite("a.db", false), sqlite("a.db", true));
+        for grants in [[read.clone(), write.clone()], [write.clone(), read.clone()]] {
+            let (access, _) = Access::intersect(&Requests::Undeclared, &Grants(grants.to_vec())).unwrap();
+            assert_eq!(access.scopes(), vec![write.clone()]);
+        }
+        let (access, missing) =
+            Access::intersect(&Requests::Declared(vec![write.clone()]), &Grants(vec![sqlite("/d/a.db", false)])).unwrap();
+        assert_eq!((access.scopes(), missing), (vec![read], vec![write.clone()]));
+        assert_eq!((write.flag(), write.manifest_line()), ("--allow-sqlite=a.db:write".to_owned(), "sqlite = [\"a.db:write\"]".to_owned()));
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //!   kept by the host: both are bounded here.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -46,6 +46,8 @@ pub(crate) struct Folders {
     /// without asking the disk.
     fence: Option<Arc<File>>,
     granted: Vec<FolderAccess>,
+    /// The open folder of each of these.
+    opened: Vec<Arc<File>>,
     listings: AtomicUsize,
 }
 
@@ -77,19 +79,36 @@ impl Folders {
             wasi.preopened_dir(entry.folder.absolute(), text, perms).map_err(|error| named(text, error))?;
         }
         let mut wasi = wasi.build();
-        let fence = if root_granted { None } else { Some(first_preopen(&mut wasi).map_err(|error| named(FENCE_NAME, error))?) };
-        Ok((wasi, Self { fence, granted: granted.to_vec(), listings: AtomicUsize::new(0) }))
+        let mut opened = preopened(&mut wasi).map_err(|error| named(FENCE_NAME, error))?;
+        let fence = if root_granted || opened.is_empty() { None } else { Some(opened.remove(0)) };
+        Ok((wasi, Self { fence, granted: granted.to_vec(), opened, listings: AtomicUsize::new(0) }))
+    }
+
+    /// The granted folder in which a path of the guest's lies, as an open
+    /// handle, and the path from there on; of several the one with the longest
+    /// name, as the guest's own library chooses.
+    pub(crate) fn holding(&self, path: &Path) -> Option<(&FolderAccess, &Arc<File>, PathBuf)> {
+        let path: PathBuf = path.components().filter(|part| !matches!(part, Component::CurDir)).collect();
+        let found = self.granted.iter().zip(&self.opened).filter_map(|(entry, open)| {
+            let rest = match entry.folder.text() {
+                "." if path.is_relative() => path.as_path(),
+                text => path.strip_prefix(text).ok()?,
+            };
+            Some((entry, open, rest.to_owned()))
+        });
+        found.min_by_key(|(_, _, rest)| rest.components().count())
     }
 }
 
-fn first_preopen(wasi: &mut WasiCtx) -> wasmtime::Result<Arc<File>> {
+/// The preopens' own handles, in their order.
+fn preopened(wasi: &mut WasiCtx) -> wasmtime::Result<Vec<Arc<File>>> {
     let mut table = ResourceTable::new();
     let preopens = WasiFilesystemCtxView { ctx: wasi.filesystem(), table: &mut table }.get_directories()?;
-    let first = preopens.first().map(|(folder, _)| table.get(folder)).transpose()?;
-    match first {
-        Some(Descriptor::Dir(folder)) => Ok(folder.dir.clone()),
-        _ => Err(wasmtime::Error::msg("the fence is no folder")),
-    }
+    let opened = preopens.iter().map(|(folder, _)| match table.get(folder)? {
+        Descriptor::Dir(folder) => Ok(folder.dir.clone()),
+        Descriptor::File(_) => Err(wasmtime::Error::msg("a preopen is no folder")),
+    });
+    opened.collect()
 }
 
 /// Marks the view below in the linker.
@@ -216,7 +235,7 @@ fn is_plain(kind: types::DescriptorType) -> bool {
 }
 
 /// The folder whose grant would have allowed a path, as typed in a flag.
-fn parent_of(path: &str) -> String {
+pub(super) fn parent_of(path: &str) -> String {
     // The fence stands at `/`; an absolute path arrives without its slash, and
     // a relative one looks the same. The flag names the folder either way.
     let parent = Path::new(path).parent().and_then(Path::to_str).unwrap_or("");

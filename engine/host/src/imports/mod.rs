@@ -7,10 +7,12 @@
 
 mod credential;
 pub(crate) mod files;
+mod fresh;
 pub mod http;
 mod log;
 pub(crate) mod requests;
 mod sockets;
+mod sqlite;
 pub(crate) mod state;
 
 use wasmtime::Engine;
@@ -29,6 +31,9 @@ pub(crate) mod automation {
         imports: {
             "wardroom:automation/credential.sign": async | trappable,
             "wardroom:automation/credential.reveal": async | trappable,
+            "wardroom:automation/sqlite.query": async | trappable,
+            "wardroom:automation/sqlite.execute": async | trappable,
+            "wardroom:automation/sqlite.snapshot": async | trappable,
         },
         exports: { default: async },
     });
@@ -43,6 +48,7 @@ pub(crate) mod interpreter {
         with: {
             "wardroom:automation/credential": super::automation::wardroom::automation::credential,
             "wardroom:automation/log": super::automation::wardroom::automation::log,
+            "wardroom:automation/sqlite": super::automation::wardroom::automation::sqlite,
             "wardroom:automation/state": super::automation::wardroom::automation::state,
             "wardroom:automation/types": super::automation::wardroom::automation::types,
         },

@@ -69,6 +69,10 @@ pub(super) fn words(scope: &Scope) -> String {
         Scope::Net(_) => format!("requests of any method to {text}"),
         Scope::Read(folder) => format!("reading {text} ({})", folder.absolute().display()),
         Scope::Write(folder) => format!("reading and writing {text} ({})", folder.absolute().display()),
+        Scope::Sqlite(database) => {
+            let what = if database.write() { "reading and writing" } else { "reading" };
+            format!("{what} the database {} ({})", database.text(), database.absolute().display())
+        }
         Scope::Env(_) => format!("the environment variable {text}"),
         Scope::State(_) => format!("keeping {text} of state"),
         Scope::Credential(scope) => credential_words(scope),

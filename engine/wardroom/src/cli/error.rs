@@ -12,9 +12,10 @@ use super::secret::PASSPHRASE_FILE;
 use super::show::{self, DIM, ERROR, HINT, quoted_lines};
 use crate::credential::CredentialUseError;
 use crate::execution::ExecuteError;
+use crate::execution::databases::DatabaseUseError;
 use crate::execution::grants::GrantError;
 use crate::execution::manage::ManageError;
-use crate::execution::resolve::{FolderUseError, ResolveError};
+use crate::execution::resolve::{FolderUseError, PlaceUseError, ResolveError};
 use crate::execution::store::StoreError;
 use crate::home::HomeError;
 use crate::schedule::ServeError;
@@ -152,7 +153,10 @@ impl From<ResolveError> for CommandError {
             ResolveError::Open(error) => error.into(),
             ResolveError::Db(error) => error.into(),
             ResolveError::Store(error) => stored_error(&error),
-            ResolveError::Folder(error) | ResolveError::Request(RequestError::Folder(error)) => folder_error(&error),
+            ResolveError::Folder(error) | ResolveError::Request(RequestError::Folder(PlaceUseError::Folder(error))) => folder_error(&error),
+            ResolveError::Database(error) | ResolveError::Request(RequestError::Folder(PlaceUseError::Database(error))) => {
+                database_error(&error)
+            }
             error => Self::blamed(blame, &error),
         }
     }
@@ -174,6 +178,16 @@ pub(super) fn folder_error(error: &FolderUseError) -> CommandError {
             command.hint(format!("Grant the folder it lies in: `--allow-read={parent}`."))
         }
         FolderUseError::OwnData { .. } => command.hint("Grant a narrower folder, or move the data folder with WARDROOM_HOME."),
+        _ => command,
+    }
+}
+
+pub(super) fn database_error(error: &DatabaseUseError) -> CommandError {
+    let command = CommandError::operator(with_sources(error));
+    match error {
+        DatabaseUseError::NotAFile(_) => {
+            command.hint("Name the file of one database; a folder is granted with `--allow-read=DIR` or `--allow-write=DIR`.")
+        }
         _ => command,
     }
 }
@@ -201,6 +215,7 @@ impl From<TaskError> for CommandError {
             TaskError::Store(error) => stored_error(&error),
             TaskError::Resolve(error) => error.into(),
             TaskError::Grant(GrantError::Folder(error)) => folder_error(&error),
+            TaskError::Grant(GrantError::Database(error)) => database_error(&error),
             TaskError::Manage(error) => error.into(),
             TaskError::Db(error) => error.into(),
             error => {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use wardroom_core::capability::credentials::CredentialScope;
 use wardroom_core::capability::env::EnvName;
 use wardroom_core::capability::net::NetScope;
+use wardroom_core::capability::sqlite::SqliteText;
 use wardroom_core::capability::{Access, Capability, Grants, Refusal, Requests, Scope};
 use wardroom_core::execution::{Status, Trigger};
 use wardroom_core::failure::{Failure, FailureKind, Outcome, Output};
@@ -24,7 +25,7 @@ use wardroom_core::text::{for_terminal, for_terminal_line};
 use wardroom_db::ExecutionRecord;
 
 use super::ask;
-use super::error::{CommandError, exit_code, folder_error, show_hint};
+use super::error::{CommandError, database_error, exit_code, folder_error, show_hint};
 use super::live::Terminal;
 use super::secret::value_in_arguments;
 use super::show::{self, BOLD, DIM, ERROR, QUOTE};
@@ -54,6 +55,9 @@ pub(super) struct RunArguments {
     /// Allow reading and writing a folder and everything below it; may be repeated
     #[arg(long, value_name = "DIR", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
     allow_write: Vec<String>,
+    /// Allow reading a SQLite database, or with `:write` changing it too; may be repeated
+    #[arg(long, value_name = "FILE[:write]", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
+    allow_sqlite: Vec<SqliteText>,
     /// Allow one environment variable; may be repeated
     #[arg(long, value_name = "NAME", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
     allow_env: Vec<EnvName>,
@@ -126,6 +130,10 @@ impl RunArguments {
         }
         for text in &self.allow_write {
             scopes.push(Scope::Write(folder(text)?));
+        }
+        for SqliteText { file, write } in &self.allow_sqlite {
+            let database = wardroom.home().database_scope(base, file, *write).map_err(|error| database_error(&error))?;
+            scopes.push(Scope::Sqlite(database));
         }
         scopes.extend(self.allow_env.iter().cloned().map(Scope::Env));
         if let Some(SizeText(bytes)) = self.state {

@@ -182,6 +182,9 @@ pub(super) struct GrantFlags {
     /// Allow reading and writing a folder and everything below it; may be repeated
     #[arg(long, value_name = "DIR", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
     allow_write: Vec<String>,
+    /// Allow reading a SQLite database; with `:write` also writing; may be repeated
+    #[arg(long, value_name = "FILE[:write]", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
+    allow_sqlite: Vec<String>,
     /// Allow one environment variable; may be repeated
     #[arg(long, value_name = "NAME", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
     allow_env: Vec<String>,
@@ -344,6 +347,7 @@ impl GrantFlags {
             net: self.allow_net.clone(),
             read: folders(&self.allow_read),
             write: folders(&self.allow_write),
+            sqlite: self.allow_sqlite.iter().map(|text| absolute_database(base, text)).collect(),
             env: self.allow_env.clone(),
             state: self.state,
             credentials: self.credentials.clone(),
@@ -355,6 +359,13 @@ impl GrantFlags {
 fn absolute(base: &Path, text: &str) -> String {
     let joined = base.join(text);
     std::fs::canonicalize(&joined).unwrap_or(joined).display().to_string()
+}
+
+fn absolute_database(base: &Path, text: &str) -> String {
+    match text.strip_suffix(":write") {
+        Some(file) => format!("{}:write", absolute(base, file)),
+        None => absolute(base, text),
+    }
 }
 
 impl TaskFlags {

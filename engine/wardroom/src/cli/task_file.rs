@@ -132,6 +132,7 @@ fn advise(name: &str, theirs: &GrantTexts, on_files: &[String]) {
     let mut flags = of("--allow-net", &theirs.net);
     flags.extend(of("--allow-read", &theirs.read));
     flags.extend(of("--allow-write", &theirs.write));
+    flags.extend(of("--allow-sqlite", &theirs.sqlite));
     flags.extend(of("--allow-env", &theirs.env));
     flags.extend(of("--credential", &theirs.credentials));
     flags.extend(theirs.state.map(|size| format!("--state={size}")));

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use wardroom_core::capability::credentials::{CredentialScope, CredentialScopeError};
 use wardroom_core::capability::env::EnvNameError;
 use wardroom_core::capability::net::ScopeError;
+use wardroom_core::capability::sqlite::SqliteText;
 use wardroom_core::capability::{Capability, Scope};
 use wardroom_core::limit::{LimitError, MAX_STATE_BYTES, SizeText};
 use wardroom_db::{GrantRecord, NewGrant};
 
+use super::databases::DatabaseUseError;
 use super::resolve::{FolderUseError, stored_text};
 use crate::wardroom::Wardroom;
 
@@ -27,6 +29,9 @@ pub struct GrantTexts {
     /// `--allow-write`
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub write: Vec<String>,
+    /// `--allow-sqlite`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sqlite: Vec<String>,
     /// `--allow-env`
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
@@ -48,6 +53,9 @@ pub enum GrantError {
     /// No folder that can be granted.
     #[error(transparent)]
     Folder(#[from] FolderUseError),
+    /// No database that can be granted.
+    #[error(transparent)]
+    Database(#[from] DatabaseUseError),
     /// No variable.
     #[error(transparent)]
     Env(#[from] EnvNameError),
@@ -92,7 +100,7 @@ impl GrantTexts {
     /// These, but none of those texts.
     #[must_use]
     pub fn without(mut self, revoked: &[String]) -> Self {
-        for list in [&mut self.net, &mut self.read, &mut self.write, &mut self.env, &mut self.credentials] {
+        for list in [&mut self.net, &mut self.read, &mut self.write, &mut self.sqlite, &mut self.env, &mut self.credentials] {
             list.retain(|text| !revoked.contains(text));
         }
         self.state = self.state.filter(|size| !revoked.contains(&size.to_string()));
@@ -104,6 +112,7 @@ impl GrantTexts {
             Capability::Net => self.net.push(text),
             Capability::Read => self.read.push(text),
             Capability::Write => self.write.push(text),
+            Capability::Sqlite => self.sqlite.push(text),
             Capability::Env => self.env.push(text),
             Capability::State => self.state = text.parse().ok(),
             Capability::Credentials => self.credentials.push(text),
@@ -121,6 +130,7 @@ impl GrantTexts {
             (&mut self.net, other.net),
             (&mut self.read, other.read),
             (&mut self.write, other.write),
+            (&mut self.sqlite, other.sqlite),
             (&mut self.env, other.env),
             (&mut self.credentials, other.credentials),
         ] {
@@ -151,6 +161,11 @@ impl Wardroom {
         }
         for text in &texts.write {
             scopes.push(Scope::Write(self.home.folder_scope(base, text)?));
+        }
+        for text in &texts.sqlite {
+            // No text is unreadable as one.
+            let Ok(SqliteText { file, write }) = text.parse();
+            scopes.push(Scope::Sqlite(self.home.database_scope(base, &file, write)?));
         }
         for text in &texts.env {
             scopes.push(Scope::Env(text.parse()?));

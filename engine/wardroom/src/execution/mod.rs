@@ -7,6 +7,7 @@
 //!
 //! Liveness and talk between processes are in [`session`].
 
+pub mod databases;
 pub mod grants;
 pub mod manage;
 mod recorder;
@@ -112,6 +113,7 @@ impl Wardroom {
             witness: recorder.clone(),
             state: Arc::new(StoredState { db: self.db.clone(), subject: plan.resolved().subject.clone() }),
             credentials,
+            databases: Arc::new(self.databases()),
             cancelled: Box::pin(async move {
                 tokio::select! {
                     () = cancelled => {}

@@ -22,6 +22,7 @@ use wardroom_core::task::{Occasion, TaskId};
 use wardroom_db::{AuditEvent, DbError, GrantRecord, NewGrant};
 use wardroom_host::HostError;
 
+use super::databases::DatabaseUseError;
 use crate::audit::{self, event};
 use crate::execution::store::{StoreError, StoredProgram};
 use crate::home::Home;
@@ -119,10 +120,13 @@ pub enum ResolveError {
     ParamsForCommand,
     /// A request does not become a scope.
     #[error(transparent)]
-    Request(#[from] RequestError<FolderUseError>),
+    Request(#[from] RequestError<PlaceUseError>),
     /// A folder cannot be granted.
     #[error(transparent)]
     Folder(#[from] FolderUseError),
+    /// A database cannot be granted.
+    #[error(transparent)]
+    Database(#[from] DatabaseUseError),
     /// A limit is out of its range.
     #[error(transparent)]
     Limit(#[from] LimitError),
@@ -150,6 +154,18 @@ impl ResolveError {
             _ => Blame::Operator,
         }
     }
+}
+
+/// What a header asks for cannot be granted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlaceUseError {
+    /// A folder.
+    #[error(transparent)]
+    Folder(#[from] FolderUseError),
+    /// A database.
+    #[error(transparent)]
+    Database(#[from] DatabaseUseError),
 }
 
 /// A folder that cannot be granted.
@@ -185,7 +201,7 @@ pub enum FolderUseError {
 
 /// procfs or sysfs, by the magic numbers of statfs(2).
 #[cfg(target_os = "linux")]
-fn is_of_the_kernel(folder: &Path) -> std::io::Result<bool> {
+pub(super) fn is_of_the_kernel(folder: &Path) -> std::io::Result<bool> {
     const PROC_SUPER_MAGIC: i64 = 0x9fa0;
     const SYSFS_MAGIC: i64 = 0x6265_6572;
     let kind = rustix::fs::statfs(folder)?.f_type;
@@ -194,7 +210,7 @@ fn is_of_the_kernel(folder: &Path) -> std::io::Result<bool> {
 
 #[cfg(not(target_os = "linux"))]
 #[expect(clippy::unnecessary_wraps, reason = "one signature for all systems")]
-fn is_of_the_kernel(_folder: &Path) -> std::io::Result<bool> {
+pub(super) fn is_of_the_kernel(_folder: &Path) -> std::io::Result<bool> {
     Ok(false)
 }
 
@@ -245,7 +261,11 @@ impl Wardroom {
         };
         let params = params(&request, manifest.as_ref(), &entry, &texts)?;
         let requests = match &manifest {
-            Some(manifest) => Requests::Declared(manifest.requests(&params, |text| self.home.folder_scope(&request.base, text))?),
+            Some(manifest) => Requests::Declared(manifest.requests(
+                &params,
+                |text| Ok::<_, PlaceUseError>(self.home.folder_scope(&request.base, text)?),
+                |text, write| Ok(self.home.database_scope(&request.base, text, write)?),
+            )?),
             None => Requests::Undeclared,
         };
         Ok(Resolved {
@@ -339,6 +359,7 @@ impl Wardroom {
             Capability::Net => stored.scope.parse().ok().map(Scope::Net),
             Capability::Read => folder().map(Scope::Read),
             Capability::Write => folder().map(Scope::Write),
+            Capability::Sqlite => self.home.stored_database(&stored.scope).map(Scope::Sqlite),
             Capability::Env => stored.scope.parse().ok().map(Scope::Env),
             Capability::State => stored.scope.parse::<wardroom_core::limit::SizeText>().ok().map(|size| Scope::State(size.0)),
             Capability::Credentials => stored.scope.parse().ok().map(Scope::Credential),
@@ -359,6 +380,7 @@ fn assignment(resolved: &Resolved, scope: &Scope, now: Timestamp) -> Option<Audi
 pub(crate) fn stored_text(scope: &Scope) -> String {
     match scope {
         Scope::Read(folder) | Scope::Write(folder) => folder.absolute().display().to_string(),
+        Scope::Sqlite(database) => database.stored_text(),
         other => other.text(),
     }
 }

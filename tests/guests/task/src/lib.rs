@@ -2,15 +2,15 @@
 //! the params.
 //!
 //! `{"end": "invalid"}` ends with that failure; `{"set": {…}}`, `{"get": […]}`
-//! and `{"delete": […]}` use the state, in this order; the result names
-//! everything.
+//! and `{"delete": […]}` use the state, in this order; `{"query": [DATABASE, SQL]}`
+//! reads a database; the result names everything.
 
 wit_bindgen::generate!({ path: "../../../wit", world: "task-program" });
 
 use exports::wardroom::automation::task::{Failure, Guest};
 use serde_json::{Map, Value, json};
 use wardroom::automation::types::RetryAfter;
-use wardroom::automation::{log, state};
+use wardroom::automation::{log, sqlite, state};
 
 struct Task;
 
@@ -22,7 +22,10 @@ impl Guest for Task {
         log::emit(log::Level::Error, "an error line");
         log::progress(1, Some(2), "half way");
         let params: Map<String, Value> = serde_json::from_str(&params).map_err(|error| Failure::Invalid(error.to_string()))?;
-        let answer = keep(&params);
+        let mut answer = keep(&params);
+        if let Some([database, sql]) = params.get("query").and_then(Value::as_array).map(Vec::as_slice) {
+            answer["found"] = found(sqlite::query(text(database), text(sql), &[]));
+        }
         log::progress(2, Some(2), "done");
         match params.get("end").and_then(Value::as_str) {
             None => Ok(answer.to_string()),
@@ -49,6 +52,17 @@ fn keep(params: &Map<String, Value>) -> Value {
         answers.insert("keys".to_owned(), said(state::keys().map(Value::from)));
     }
     json!({ "params": params, "state": answers })
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn found(rows: Result<sqlite::Rows, sqlite::Error>) -> Value {
+    match rows {
+        Ok(rows) => json!({ "columns": rows.columns, "rows": format!("{:?}", rows.rows), "truncated": rows.truncated }),
+        Err(error) => json!({ "error": error.to_string() }),
+    }
 }
 
 fn said(answer: Result<Value, state::Error>) -> Value {
