@@ -21,7 +21,8 @@ use wardroom_core::limit::Limits;
 use wardroom_core::log::LogLine;
 
 use crate::column::{
-    count, from_json, integer, json, optional_count, optional_json, optional_parsed, optional_time, optional_word, parsed, plain, time, word,
+    count, from_json, integer, json, optional_count, optional_json, optional_parsed, optional_time, optional_word, parsed, plain, time,
+    word,
 };
 use crate::status::before;
 use crate::writer::Answer;

@@ -87,8 +87,8 @@ fn percentiles(connection: &Connection, task: Option<&str>, since: Timestamp) ->
         SELECT MIN(iif(place * 2 >= total, ms, NULL)) AS median, MIN(iif(place * 20 >= total * 19, ms, NULL)) AS p95
         FROM took";
     let mut statement = connection.prepare_cached(RANKED)?;
-    let mut rows = statement
-        .query_and_then(params![task, since.ms()], |row| Ok((optional_count(row, "median")?, optional_count(row, "p95")?)))?;
+    let mut rows =
+        statement.query_and_then(params![task, since.ms()], |row| Ok((optional_count(row, "median")?, optional_count(row, "p95")?)))?;
     rows.next().unwrap_or(Ok((None, None)))
 }
 
@@ -100,8 +100,9 @@ fn newest(connection: &Connection, task: Option<&str>, since: Timestamp, last: u
         ORDER BY created_ms DESC, serial DESC
         LIMIT ?3";
     let mut statement = connection.prepare_cached(NEWEST)?;
-    let rows = statement
-        .query_and_then(params![task, since.ms(), integer(last)], |row| Ok((parsed(row, "status")?, optional_count(row, "duration_ms")?)))?;
+    let rows = statement.query_and_then(params![task, since.ms(), integer(last)], |row| {
+        Ok((parsed(row, "status")?, optional_count(row, "duration_ms")?))
+    })?;
     let mut newest: Vec<(Status, Option<u64>)> = rows.collect::<Result<_, DbError>>()?;
     newest.reverse();
     Ok(newest)
