@@ -366,10 +366,13 @@ fn standing(connection: &Connection, seen: &TaskRecord) -> Result<TaskChange, Db
 }
 
 fn change(connection: &Connection, seen: &TaskRecord, terms: &TaskTerms, now: Timestamp) -> Result<TaskChange, DbError> {
+    // Where the schedule stays, so does the cursor: not as it was read, because
+    // slots were accounted for meanwhile.
     const CHANGE: &str = "
         UPDATE tasks
-        SET name = ?, digest = ?, definition = ?, schedule = ?, cursor_ms = ?, updated_ms = ?, revision = revision + 1
-        WHERE id = ?";
+        SET name = ?1, digest = ?2, definition = ?3, cursor_ms = iif(schedule IS ?4, cursor_ms, iif(?4 IS NULL, NULL, ?5)),
+            schedule = ?4, updated_ms = ?5, revision = revision + 1
+        WHERE id = ?6";
     const RENAME: &str = "
         UPDATE executions INDEXED BY executions_by_task SET task = ? WHERE task = ? AND subject = ?";
     let standing = standing(connection, seen)?;
@@ -377,21 +380,13 @@ fn change(connection: &Connection, seen: &TaskRecord, terms: &TaskTerms, now: Ti
         return Ok(standing);
     }
     let rescheduled = seen.schedule != terms.schedule;
-    let cursor = match (&terms.schedule, rescheduled) {
-        (None, _) => None,
-        (Some(_), true) => Some(now),
-        (Some(_), false) => seen.cursor,
-    };
-    let (id, digest) = (seen.id.to_string(), terms.digest.to_string());
-    let cursor = cursor.map(Timestamp::ms);
     let changed = connection.prepare_cached(CHANGE)?.execute(params![
         terms.name.as_str(),
-        digest,
+        terms.digest.to_string(),
         terms.definition,
         terms.schedule,
-        cursor,
         now.ms(),
-        id
+        seen.id.to_string(),
     ]);
     match changed {
         Ok(_) => {}
