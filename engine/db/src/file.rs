@@ -300,18 +300,22 @@ mod tests {
         assert!(drafts.is_empty(), "{drafts:?}");
     }
 
-    /// A database as each earlier version left it.
+    /// A database as an earlier version left it, after these statements.
+    fn leave_old(home: &Home, version: usize, sql: &str) {
+        fs::write(path(home), "").unwrap();
+        fs::set_permissions(path(home), PermissionsExt::from_mode(0o600)).unwrap();
+        let old = connect(&path(home), OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+        old.pragma_update(None, "journal_mode", "WAL").unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        migrate(&old, &MIGRATIONS[..version]).unwrap();
+        old.execute_batch(sql).unwrap();
+    }
+
     #[tokio::test]
     async fn an_older_database_is_brought_up_to_date() {
         for version in 1..MIGRATIONS.len() {
             let home = Home::new();
-            fs::write(path(&home), "").unwrap();
-            fs::set_permissions(path(&home), PermissionsExt::from_mode(0o600)).unwrap();
-            let old = connect(&path(&home), OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
-            old.pragma_update(None, "journal_mode", "WAL").unwrap();
-            old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
-            migrate(&old, &MIGRATIONS[..version]).unwrap();
-            drop(old);
+            leave_old(&home, version, "");
             let database = open(&home).unwrap();
             database.record(&start("s"), ending(&succeeded())).await.unwrap();
             assert_eq!(database.list(&crate::Filter::default()).unwrap().len(), 1);
@@ -321,10 +325,41 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn what_was_recorded_before_there_were_tasks_stays_and_nothing_follows_from_it() {
+        const ROWS: &str = "
+            INSERT INTO executions (id, attempt, status, created_ms, started_ms, finished_ms, trigger, subject, program, digest,
+                                    holder, limits, access, params, result_kind, result)
+            VALUES ('01890000-0000-7000-8000-000000000001', 1, 'success', 1, 2, 5, 'cli', '/a.js', 'a.js',
+                    'sha256:' || printf('%064d', 7), 'me', '{}', '{}', '{}', 'text', 'done'),
+                   ('01890000-0000-7000-8000-000000000002', 1, 'running', 2, 2, NULL, 'cli', '/a.js', 'a.js',
+                    'sha256:' || printf('%064d', 7), 'dead', '{}', '{}', '{}', NULL, NULL);
+            INSERT INTO log_lines VALUES (1, 0, 3, 'info', 'a line');
+            INSERT INTO grants VALUES ('/a.js', 'sha256:' || printf('%064d', 7), 'read', '/r', 1);
+            INSERT INTO state VALUES ('/a.js', 'k', 'v')";
+        let home = Home::new();
+        leave_old(&home, 5, ROWS);
+        let database = open(&home).unwrap();
+        let rows = database.list(&crate::Filter::default()).unwrap();
+        assert_eq!(rows.iter().map(|row| row.created_at.ms()).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!((rows[1].duration_ms, rows[1].slot_count, rows[1].slot_last, rows[1].task.clone()), (Some(3), None, None, None));
+        let whole = database.execution(rows[1].id, None).unwrap().unwrap();
+        assert_eq!(whole.output, Some(wardroom_core::failure::Output::Text("done".to_owned())));
+        assert_eq!((whole.origin, whole.not_before), (None, None));
+        assert_eq!(database.lines(rows[1].id, 1, 0, 9).unwrap().len(), 1);
+        assert_eq!((database.grants("/a.js", None).unwrap().len(), database.state("/a.js").unwrap().len()), (1, 1));
+        // What is found dead of that time had no task.
+        database.interrupt("dead", crate::testing::at(9)).await.unwrap();
+        assert_eq!((database.unfollowed().unwrap(), database.queued(9).unwrap()), (Vec::new(), Vec::new()));
+        assert_eq!((database.tasks().unwrap(), database.links().unwrap()), (Vec::new(), Vec::new()));
+    }
+
     #[test]
     fn what_is_not_ours_or_beyond_us_is_refused() {
+        let known_here = u32::try_from(MIGRATIONS.len()).unwrap();
+        let newer = format!("PRAGMA user_version = {}", known_here + 1);
         for (sql, expected) in [
-            ("PRAGMA user_version = 6", "newer"),
+            (newer.as_str(), "newer"),
             ("PRAGMA application_id = 1", "foreign"),
             ("PRAGMA application_id = 0; PRAGMA user_version = 0", "foreign"),
         ] {
@@ -333,7 +368,7 @@ mod tests {
             tamper(&home, sql);
             let error = open(&home).unwrap_err();
             let found = match error {
-                DbError::Newer { found: 6, known: 5 } => "newer",
+                DbError::Newer { found, known } if (found, known) == (known_here + 1, known_here) => "newer",
                 DbError::Foreign { .. } => "foreign",
                 _ => "else",
             };

@@ -67,9 +67,10 @@ mod tests {
     #[test]
     fn a_newer_database_is_left_alone() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.pragma_update(None, "user_version", 7).unwrap();
+        let known_here = u32::try_from(MIGRATIONS.len()).unwrap();
+        connection.pragma_update(None, "user_version", known_here + 1).unwrap();
         let refused = migrate(&connection, MIGRATIONS);
-        assert!(matches!(refused, Err(DbError::Newer { found: 7, known: 5 })));
-        assert_eq!(version(&connection).unwrap(), 7);
+        assert!(matches!(refused, Err(DbError::Newer { found, known }) if (found, known) == (known_here + 1, known_here)));
+        assert_eq!(version(&connection).unwrap(), known_here + 1);
     }
 }

@@ -356,3 +356,276 @@ fn set_failures(connection: &Connection, task: TaskId, failures: u32) -> Result<
     connection.prepare_cached(SET)?.execute(params![failures, task.to_string()])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use wardroom_core::failure::FailureKind;
+
+    use super::*;
+    use crate::testing::{Home, add, again, at, ending, event, failed, force, start, succeeded, terms, turn, waiting};
+    use crate::{AuditFilter, TaskRecord};
+
+    /// What ended as attempt 1 of a task, and was not followed.
+    async fn ended(database: &Database, task: &TaskRecord) -> Following {
+        let subject = task.id.subject();
+        let mut row = start(&subject);
+        row.task = Some(task.name.as_str());
+        database.record(&row, ending(&failed())).await.unwrap();
+        Following {
+            id: row.id,
+            attempt: 1,
+            task: task.id,
+            tally: Tally::Nothing,
+            queue: Vec::new(),
+            on_recovery: Vec::new(),
+            pause: ("5 failures in a row".to_owned(), Vec::new()),
+            at: at(5_000),
+        }
+    }
+
+    fn status(database: &Database, row: &NewQueued) -> (Status, Option<String>) {
+        let summary = database.execution(row.id, Some(row.attempt)).unwrap().unwrap().summary;
+        (summary.status, summary.reason)
+    }
+
+    fn illegal(answer: Result<(), DbError>, expected: (Status, Status)) -> bool {
+        matches!(answer, Err(DbError::IllegalMove { from, to, .. }) if (from, to) == expected)
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_told_in_the_order_of_its_turns() {
+        let home = Home::new();
+        let database = home.open();
+        let task = add(&database, terms("a")).await;
+        let later = NewQueued { not_before: Some(at(9_000)), attempt: 2, ..waiting(&task, 1_000) };
+        let origin = Some(ExecutionId::fresh());
+        let first = NewQueued { scheduled_for: Some(at(900)), trigger: Trigger::After, origin, ..waiting(&task, 2_000) };
+        let second = waiting(&task, 2_000);
+        let between = NewQueued { not_before: Some(at(3_000)), ..waiting(&task, 8_000) };
+        let all = [&later, &first, &second, &between];
+        database.enqueue(all.map(Clone::clone).to_vec()).await.unwrap();
+        let queued = database.queued(9).unwrap();
+        assert_eq!(queued.iter().map(|row| row.id).collect::<Vec<_>>(), [first.id, second.id, between.id, later.id]);
+        assert_eq!(queued.iter().map(|row| row.ready_at().ms()).collect::<Vec<_>>(), [2_000, 2_000, 3_000, 9_000]);
+        assert_eq!(database.queued(2).unwrap(), queued[..2]);
+        let expected = QueuedRecord {
+            id: first.id,
+            attempt: 1,
+            trigger: Trigger::After,
+            task: task.id,
+            created_at: at(2_000),
+            scheduled_for: Some(at(900)),
+            not_before: None,
+            origin,
+        };
+        assert_eq!(queued[0], expected);
+    }
+
+    #[tokio::test]
+    async fn of_executions_that_are_queued_together_all_wait_or_none() {
+        let home = Home::new();
+        let database = home.open();
+        let task = add(&database, terms("a")).await;
+        let row = waiting(&task, 1);
+        let twice = database.enqueue(vec![row.clone(), waiting(&task, 2), row]).await;
+        assert!(matches!(twice, Err(DbError::Sqlite(_))));
+        assert_eq!(database.queued(9).unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_started_once_and_ends_in_one_step_or_two() {
+        let home = Home::new();
+        let (database, other) = (home.open(), home.open());
+        let task = add(&database, terms("a")).await;
+        let subject = task.id.subject();
+        let (two, one) = (NewQueued { scheduled_for: Some(at(900)), ..waiting(&task, 1_000) }, waiting(&task, 1_000));
+        database.enqueue(vec![two.clone(), one.clone()]).await.unwrap();
+        let (started, late) = tokio::join!(database.start(&turn(&two, &subject)), other.start(&turn(&two, &subject)));
+        assert!(started.is_ok() != late.is_ok());
+        assert!(illegal(started.and(late), (Status::Running, Status::Running)));
+        let record = database.execution(two.id, None).unwrap().unwrap();
+        // What was resolved when its turn came, and why it was asked for.
+        assert_eq!((record.summary.status, record.holder.as_deref()), (Status::Running, Some("me")));
+        assert_eq!((record.summary.program.as_str(), record.params["city"].as_str()), (subject.as_str(), Some("Århus")));
+        assert_eq!((record.summary.trigger, record.summary.scheduled_for), (Trigger::Schedule, Some(at(900))));
+        database.finish(two.id, 1, ending(&succeeded())).await.unwrap();
+        database.record(&turn(&one, &subject), ending(&failed())).await.unwrap();
+        assert_eq!((status(&database, &two).0, status(&database, &one).0), (Status::Success, Status::Failed));
+        assert!(illegal(database.record(&turn(&one, &subject), ending(&succeeded())).await, (Status::Failed, Status::Running)));
+        assert_eq!(database.queued(9).unwrap(), []);
+        let never = waiting(&task, 1);
+        let unknown = database.start(&turn(&never, &subject)).await;
+        assert!(matches!(unknown, Err(DbError::UnknownExecution { id, attempt: 1 }) if id == never.id));
+    }
+
+    #[tokio::test]
+    async fn what_leaves_the_queue_without_running_says_why_and_nothing_follows() {
+        let home = Home::new();
+        let database = home.open();
+        let task = add(&database, terms("a")).await;
+        let (skipped, cancelled, failed) = (waiting(&task, 1), waiting(&task, 2), waiting(&task, 3));
+        database.enqueue(vec![skipped.clone(), cancelled.clone(), failed.clone()]).await.unwrap();
+        database.skip_queued(skipped.id, 1, "paused".to_owned(), at(10)).await.unwrap();
+        database.cancel_queued(cancelled.id, 1, at(11)).await.unwrap();
+        let failure = Failure::new(FailureKind::Invalid, "no such param");
+        database.fail_queued(failed.id, 1, "me", &failure, at(12)).await.unwrap();
+        assert_eq!(status(&database, &skipped), (Status::Skipped, Some("paused".to_owned())));
+        assert_eq!(status(&database, &cancelled), (Status::Cancelled, None));
+        let record = database.execution(failed.id, None).unwrap().unwrap();
+        assert_eq!((record.summary.status, record.failure), (Status::Failed, Some(failure.clone())));
+        assert_eq!((record.summary.started_at, record.summary.duration_ms), (Some(at(12)), Some(0)));
+        assert_eq!(record.summary.blame, Some(wardroom_core::blame::Blame::Operator));
+        // But for what failed.
+        assert_eq!(database.unfollowed().unwrap(), [Unfollowed { id: failed.id, attempt: 1 }]);
+
+        assert!(illegal(database.skip_queued(cancelled.id, 1, "r".to_owned(), at(20)).await, (Status::Cancelled, Status::Skipped)));
+        assert!(illegal(database.cancel_queued(skipped.id, 1, at(20)).await, (Status::Skipped, Status::Cancelled)));
+        assert!(illegal(database.fail_queued(failed.id, 1, "me", &failure, at(20)).await, (Status::Failed, Status::Running)));
+        let (running, subject) = (waiting(&task, 4), task.id.subject());
+        database.enqueue(vec![running.clone()]).await.unwrap();
+        database.start(&turn(&running, &subject)).await.unwrap();
+        assert!(illegal(database.skip_queued(running.id, 1, "r".to_owned(), at(20)).await, (Status::Running, Status::Skipped)));
+        assert_eq!(database.unfinished(task.id).unwrap(), [(running.id, 1, Status::Running)]);
+        let unknown = database.cancel_queued(running.id, 2, at(20)).await;
+        assert!(matches!(unknown, Err(DbError::UnknownExecution { attempt: 2, .. })));
+    }
+
+    #[tokio::test]
+    async fn what_follows_is_queued_once_however_many_follow() {
+        let home = Home::new();
+        let (database, other) = (home.open(), home.open());
+        let task = add(&database, terms("a")).await;
+        let mut following = ended(&database, &task).await;
+        following.tally = Tally::Failure { pause_after: None };
+        following.queue = vec![NewQueued { id: following.id, attempt: 2, not_before: Some(at(9_000)), ..waiting(&task, 5_000) }];
+        assert_eq!(database.unfollowed().unwrap(), [Unfollowed { id: following.id, attempt: 1 }]);
+        let (one, two) = tokio::join!(database.follow(following.clone()), other.follow(following.clone()));
+        let (one, two) = (one.unwrap(), two.unwrap());
+        let (done, old) = if one.is_old { (two, one) } else { (one, two) };
+        assert_eq!(done, Followed { is_old: false, failures: 1, is_paused: false, queued: 1 });
+        assert_eq!(old, Followed { is_old: true, ..Followed::default() });
+        assert_eq!(database.unfollowed().unwrap(), []);
+        let queued = database.queued(9).unwrap();
+        let [retry] = queued.as_slice() else { panic!("{queued:?}") };
+        assert_eq!((retry.id, retry.attempt, retry.ready_at()), (following.id, 2, at(9_000)));
+        assert_eq!(again(&database, &task).failures, 1);
+        // Counting is no change of the task: what was read of it still holds.
+        assert_eq!(again(&database, &task).revision, 1);
+    }
+
+    #[tokio::test]
+    async fn following_that_fails_leaves_the_end_to_be_followed() {
+        let home = Home::new();
+        let database = home.open();
+        let task = add(&database, terms("a")).await;
+        let mut following = ended(&database, &task).await;
+        following.tally = Tally::Failure { pause_after: Some(1) };
+        let row = waiting(&task, 1);
+        following.queue = vec![row.clone(), row];
+        assert!(database.follow(following.clone()).await.is_err());
+        let now = again(&database, &task);
+        assert_eq!((now.failures, now.paused_at, database.unfollowed().unwrap().len()), (0, None, 1));
+        following.queue.truncate(1);
+        assert!(database.follow(following).await.unwrap().is_paused);
+    }
+
+    #[tokio::test]
+    async fn failures_in_a_row_pause_the_task_once_and_only_that_is_recorded() {
+        let home = Home::new();
+        let database = home.open();
+        database.begin_audit().unwrap();
+        let task = add(&database, terms("a")).await;
+        let mut paused = Vec::new();
+        for _ in 0..4 {
+            let mut following = ended(&database, &task).await;
+            following.tally = Tally::Failure { pause_after: Some(3) };
+            following.pause.1 = vec![event("a")];
+            let followed = database.follow(following.clone()).await.unwrap();
+            paused.push((followed.failures, followed.is_paused, database.audit(&AuditFilter::default()).unwrap().len()));
+            assert!(database.follow(following).await.unwrap().is_old);
+        }
+        assert_eq!(paused, [(1, false, 0), (2, false, 0), (3, true, 1), (4, false, 1)]);
+        let now = again(&database, &task);
+        assert_eq!((now.paused_at, now.pause_reason.as_deref()), (Some(at(5_000)), Some("5 failures in a row")));
+        assert_eq!(database.spans(task.id).unwrap()[0].until, Some(at(5_000)));
+        assert_eq!(database.scheduled().unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_success_ends_the_failures_and_only_then_is_a_recovery() {
+        let home = Home::new();
+        let database = home.open();
+        let (task, other) = (add(&database, terms("a")).await, add(&database, terms("b")).await);
+        let mut came = Vec::new();
+        for tally in [Tally::Success, Tally::Failure { pause_after: None }, Tally::Nothing, Tally::Success, Tally::Success] {
+            let mut following = ended(&database, &task).await;
+            (following.tally, following.on_recovery) = (tally, vec![waiting(&other, 5_000)]);
+            let followed = database.follow(following).await.unwrap();
+            came.push((followed.failures, followed.queued, again(&database, &task).failures));
+        }
+        assert_eq!(came, [(0, 0, 0), (1, 0, 1), (1, 0, 1), (0, 1, 0), (0, 0, 0)]);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_task_that_is_gone_is_followed_by_nothing() {
+        let home = Home::new();
+        let database = home.open();
+        let task = add(&database, terms("a")).await;
+        let mut following = ended(&database, &task).await;
+        assert_eq!(database.remove_task(&task, at(2_000), Vec::new()).await.unwrap(), crate::TaskChange::Done);
+        following.tally = Tally::Failure { pause_after: Some(1) };
+        assert!(!database.follow(following).await.unwrap().is_paused);
+        assert_eq!(database.unfollowed().unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_process_left_of_a_task_is_still_to_be_followed() {
+        let home = Home::new();
+        let database = home.open();
+        let task = add(&database, terms("a")).await;
+        let (row, subject) = (waiting(&task, 1), task.id.subject());
+        database.enqueue(vec![row.clone()]).await.unwrap();
+        database.start(&turn(&row, &subject)).await.unwrap();
+        let (without_task, mut by_hand) = (start("/s"), start(&subject));
+        by_hand.task = Some("a");
+        database.start(&without_task).await.unwrap();
+        database.start(&by_hand).await.unwrap();
+        assert_eq!(database.unfollowed().unwrap(), []);
+        assert_eq!(database.interrupt("me", at(9_000)).await.unwrap().len(), 3);
+        let left = [row.id, by_hand.id].map(|id| Unfollowed { id, attempt: 1 });
+        assert_eq!(database.unfollowed().unwrap(), left);
+    }
+
+    #[tokio::test]
+    async fn starts_are_told_of_one_task_or_of_all_and_of_nothing_else() {
+        let home = Home::new();
+        let database = home.open();
+        let (a, b) = (add(&database, terms("a")).await, add(&database, terms("b")).await);
+        for (task, started) in [(Some(&a), 5_000), (Some(&b), 6_000), (Some(&a), 4_000), (Some(&a), 3_000), (None, 7_000)] {
+            let subject = task.map_or("/s".to_owned(), |task| task.id.subject());
+            let mut row = start(&subject);
+            (row.task, row.started_at) = (task.map(|task| task.name.as_str()), at(started));
+            database.record(&row, ending(&succeeded())).await.unwrap();
+        }
+        database.enqueue(vec![waiting(&a, 8_000)]).await.unwrap();
+        let starts = |task| database.starts(task, at(3_000)).unwrap().iter().map(|at| at.ms()).collect::<Vec<_>>();
+        assert_eq!((starts(Some(a.id)), starts(Some(b.id)), starts(None)), (vec![4_000, 5_000], vec![6_000], vec![4_000, 5_000, 6_000]));
+    }
+
+    #[tokio::test]
+    async fn sql_refuses_what_no_queue_holds() {
+        let home = Home::new();
+        let database = home.open();
+        let task = add(&database, terms("a")).await;
+        database.enqueue(vec![waiting(&task, 1)]).await.unwrap();
+        for wrong in ["followed = 2", "followed = NULL", "slot_count = 0", "origin = 'x'", "status = 'running'", "finished_ms = 1"] {
+            let refused = force(&database, &format!("UPDATE executions SET {wrong}")).await;
+            assert!(matches!(refused, Err(DbError::Sqlite(_))), "{wrong}");
+        }
+        let wrong_tasks = ["cursor_ms = NULL", "schedule = NULL", "paused_ms = 1", "pause_reason = 'r'", "failures = -1", "name = ''"];
+        for wrong in wrong_tasks {
+            let refused = force(&database, &format!("UPDATE tasks SET {wrong}")).await;
+            assert!(matches!(refused, Err(DbError::Sqlite(_))), "{wrong}");
+        }
+    }
+}

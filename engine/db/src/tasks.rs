@@ -366,10 +366,13 @@ fn standing(connection: &Connection, seen: &TaskRecord) -> Result<TaskChange, Db
 }
 
 fn change(connection: &Connection, seen: &TaskRecord, terms: &TaskTerms, now: Timestamp) -> Result<TaskChange, DbError> {
+    // Where the schedule stays, so does the cursor: not as it was read, because
+    // slots were accounted for meanwhile.
     const CHANGE: &str = "
         UPDATE tasks
-        SET name = ?, digest = ?, definition = ?, schedule = ?, cursor_ms = ?, updated_ms = ?, revision = revision + 1
-        WHERE id = ?";
+        SET name = ?1, digest = ?2, definition = ?3, cursor_ms = iif(schedule IS ?4, cursor_ms, iif(?4 IS NULL, NULL, ?5)),
+            schedule = ?4, updated_ms = ?5, revision = revision + 1
+        WHERE id = ?6";
     const RENAME: &str = "
         UPDATE executions INDEXED BY executions_by_task SET task = ? WHERE task = ? AND subject = ?";
     let standing = standing(connection, seen)?;
@@ -377,21 +380,13 @@ fn change(connection: &Connection, seen: &TaskRecord, terms: &TaskTerms, now: Ti
         return Ok(standing);
     }
     let rescheduled = seen.schedule != terms.schedule;
-    let cursor = match (&terms.schedule, rescheduled) {
-        (None, _) => None,
-        (Some(_), true) => Some(now),
-        (Some(_), false) => seen.cursor,
-    };
-    let (id, digest) = (seen.id.to_string(), terms.digest.to_string());
-    let cursor = cursor.map(Timestamp::ms);
     let changed = connection.prepare_cached(CHANGE)?.execute(params![
         terms.name.as_str(),
-        digest,
+        terms.digest.to_string(),
         terms.definition,
         terms.schedule,
-        cursor,
         now.ms(),
-        id
+        seen.id.to_string(),
     ]);
     match changed {
         Ok(_) => {}
@@ -481,4 +476,269 @@ fn replace_grants(connection: &Connection, id: TaskId, terms: &TaskTerms, now: T
         connection.prepare_cached(ADD)?.execute(params![subject, digest, grant.capability.name(), grant.scope, now.ms()])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use wardroom_core::capability::Capability;
+    use wardroom_core::execution::Status;
+
+    use super::*;
+    use crate::testing::{Home, add, again, at, ending, event, force, number, start, succeeded, terms, turn, waiting};
+    use crate::{AuditFilter, Filter};
+
+    fn grant(capability: Capability, scope: &str) -> NewGrant {
+        NewGrant { capability, scope: scope.to_owned() }
+    }
+
+    async fn change(database: &Database, seen: &TaskRecord, terms: TaskTerms, ms: i64) -> TaskChange {
+        database.change_task(seen, terms, at(ms), Vec::new()).await.unwrap()
+    }
+
+    fn spans(database: &Database, task: &TaskRecord) -> Vec<(i64, Option<i64>, String)> {
+        let spans = database.spans(task.id).unwrap();
+        spans.into_iter().map(|span| (span.from.ms(), span.until.map(Timestamp::ms), span.schedule)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_task_is_found_by_its_name_and_by_its_identity_and_listed_by_name() {
+        let home = Home::new();
+        let database = home.open();
+        let unscheduled = TaskTerms { schedule: None, definition: "{\"d\":1}".to_owned(), ..terms("b") };
+        let (b, c, a) = (add(&database, unscheduled).await, add(&database, terms("c")).await, add(&database, terms("a")).await);
+        assert_eq!(database.tasks().unwrap(), [a.clone(), b.clone(), c.clone()]);
+        assert_eq!(database.task(&a.name).unwrap(), Some(a.clone()));
+        assert_eq!(database.task_by_id(b.id).unwrap(), Some(b.clone()));
+        assert_eq!(database.task(&"d".parse().unwrap()).unwrap(), None);
+        assert_eq!(database.task_by_id(TaskId::fresh()).unwrap(), None);
+        let expected = TaskRecord {
+            id: a.id,
+            name: "a".parse().unwrap(),
+            revision: 1,
+            created_at: at(1_000),
+            updated_at: at(1_000),
+            digest: Digest::from_bytes([7; 32]),
+            definition: "{}".to_owned(),
+            schedule: Some("hourly".to_owned()),
+            cursor: Some(at(1_000)),
+            paused_at: None,
+            pause_reason: None,
+            failures: 0,
+        };
+        assert_eq!(a, expected);
+        assert_eq!((b.cursor, b.definition.as_str()), (None, "{\"d\":1}"));
+        let mut scheduled: Vec<_> = database.scheduled().unwrap().into_iter().map(|record| (record.id, record.cursor.ms())).collect();
+        scheduled.sort_unstable();
+        let mut expected = [(a.id, 1_000), (c.id, 1_000)];
+        expected.sort_unstable();
+        assert_eq!(scheduled, expected);
+        assert_eq!((spans(&database, &b), spans(&database, &a)), (vec![], vec![(1_000, None, "hourly".to_owned())]));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_taken_once_and_whoever_comes_second_leaves_nothing() {
+        let home = Home::new();
+        let database = home.open();
+        database.begin_audit().unwrap();
+        let (a, b) = (add(&database, terms("a")).await, add(&database, terms("b")).await);
+        let second = TaskTerms { grants: vec![grant(Capability::Read, "/r")], schedule: Some("daily".to_owned()), ..terms("a") };
+        let id = TaskId::fresh();
+        let added = database.add_task(id, second.clone(), at(2_000), vec![event("a")]).await.unwrap();
+        assert_eq!(added, TaskChange::NameTaken);
+        assert_eq!(database.change_task(&b, second, at(2_000), vec![event("a")]).await.unwrap(), TaskChange::NameTaken);
+        assert_eq!(database.tasks().unwrap(), [a, b.clone()]);
+        assert_eq!(spans(&database, &b), [(1_000, None, "hourly".to_owned())]);
+        for subject in [id.subject(), b.id.subject()] {
+            assert_eq!(database.grants(&subject, None).unwrap(), []);
+        }
+        assert_eq!(database.audit(&AuditFilter::default()).unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn of_two_that_change_what_they_read_the_second_is_told() {
+        let home = Home::new();
+        let (database, other) = (home.open(), home.open());
+        database.begin_audit().unwrap();
+        let seen = add(&database, terms("a")).await;
+        let changed = TaskTerms { definition: "1".to_owned(), ..terms("a") };
+        assert_eq!(database.change_task(&seen, changed, at(2_000), vec![event("a")]).await.unwrap(), TaskChange::Done);
+        let late = TaskTerms { definition: "2".to_owned(), ..terms("a") };
+        assert_eq!(other.change_task(&seen, late.clone(), at(3_000), vec![event("a")]).await.unwrap(), TaskChange::Changed);
+        assert_eq!(other.remove_task(&seen, at(3_000), vec![event("a")]).await.unwrap(), TaskChange::Changed);
+        let now = again(&other, &seen);
+        assert_eq!((now.definition.as_str(), now.revision, now.updated_at), ("1", 2, at(2_000)));
+        assert_eq!(database.remove_task(&now, at(4_000), vec![event("a")]).await.unwrap(), TaskChange::Done);
+        assert_eq!(other.change_task(&now, late, at(5_000), vec![event("a")]).await.unwrap(), TaskChange::Missing);
+        assert_eq!(other.remove_task(&now, at(5_000), vec![event("a")]).await.unwrap(), TaskChange::Missing);
+        // What was not done is no event.
+        assert_eq!(database.audit(&AuditFilter::default()).unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_new_name_moves_the_executions_and_keeps_grants_and_state() {
+        let home = Home::new();
+        let database = home.open();
+        let old = TaskTerms { grants: vec![grant(Capability::Read, "/r")], ..terms("old") };
+        let task = add(&database, old.clone()).await;
+        let subject = task.id.subject();
+        let mut row = start(&subject);
+        row.task = Some("old");
+        let mut outcome = succeeded();
+        outcome.state_changes = vec![("k".to_owned(), Some("v".to_owned()))];
+        database.record(&row, ending(&outcome)).await.unwrap();
+        database.enqueue(vec![waiting(&task, 2_000)]).await.unwrap();
+        // Of another task that had this name before.
+        let mut others = start("task:gone");
+        others.task = Some("old");
+        database.record(&others, ending(&succeeded())).await.unwrap();
+
+        assert_eq!(change(&database, &task, TaskTerms { name: "new".parse().unwrap(), ..old }, 3_000).await, TaskChange::Done);
+        let of = |name: &str| -> Vec<String> {
+            let filter = Filter { task: Some(name.to_owned()), ..Filter::default() };
+            database.list(&filter).unwrap().into_iter().map(|row| row.subject).collect()
+        };
+        assert_eq!((of("new"), of("old")), (vec![subject.clone(), subject.clone()], vec!["task:gone".to_owned()]));
+        assert_eq!(database.grants(&subject, None).unwrap().len(), 1);
+        assert_eq!(database.state(&subject).unwrap().len(), 1);
+        assert_eq!(database.queued(9).unwrap()[0].task, task.id);
+        assert_eq!((database.task(&task.name).unwrap(), again(&database, &task).name.as_str()), (None, "new"));
+    }
+
+    #[tokio::test]
+    async fn grants_that_stay_keep_their_date_and_those_of_other_bytes_go() {
+        let home = Home::new();
+        let database = home.open();
+        let (old, young) = (Digest::from_bytes([7; 32]), Digest::from_bytes([8; 32]));
+        let both = vec![grant(Capability::Read, "/r"), grant(Capability::Net, "https://a")];
+        let task = add(&database, TaskTerms { grants: both, ..terms("a") }).await;
+        let subject = task.id.subject();
+        let held = || -> Vec<(Digest, String, i64)> {
+            let grants = database.grants(&subject, None).unwrap();
+            grants.into_iter().map(|grant| (grant.digest, grant.scope, grant.created_at.ms())).collect()
+        };
+        let changed = vec![grant(Capability::Read, "/r"), grant(Capability::Write, "/r")];
+        let same_bytes = TaskTerms { grants: changed, ..terms("a") };
+        assert_eq!(change(&database, &task, same_bytes.clone(), 2_000).await, TaskChange::Done);
+        assert_eq!(held(), [(old, "/r".to_owned(), 1_000), (old, "/r".to_owned(), 2_000)]);
+        let other_bytes = TaskTerms { digest: young, ..same_bytes };
+        assert_eq!(change(&database, &again(&database, &task), other_bytes, 3_000).await, TaskChange::Done);
+        assert_eq!(held(), [(young, "/r".to_owned(), 3_000), (young, "/r".to_owned(), 3_000)]);
+        assert_eq!(change(&database, &again(&database, &task), terms("a"), 4_000).await, TaskChange::Done);
+        assert_eq!(held(), []);
+    }
+
+    #[tokio::test]
+    async fn links_are_replaced_by_the_task_whose_text_names_them_and_by_no_other() {
+        let home = Home::new();
+        let database = home.open();
+        let (a, b, c) = (add(&database, terms("a")).await, add(&database, terms("b")).await, add(&database, terms("c")).await);
+        let link = |source: &TaskRecord, kind, target: &TaskRecord| Link { source: source.id, kind, target: target.id };
+        let named = vec![link(&a, LinkKind::After, &b), link(&b, LinkKind::OnFailure, &c), link(&b, LinkKind::OnRecovery, &c)];
+        assert_eq!(change(&database, &b, TaskTerms { links: named.clone(), ..terms("b") }, 2_000).await, TaskChange::Done);
+        let links = || database.links().unwrap();
+        let sorted = |mut links: Vec<Link>| {
+            links.sort_unstable_by_key(|link| (link.source.to_string(), link.kind.name(), link.target.to_string()));
+            links
+        };
+        assert_eq!(links(), sorted(named.clone()));
+        let names = |source: &TaskRecord| -> Vec<(LinkKind, String)> {
+            let followers = database.followers(source.id).unwrap();
+            followers.into_iter().map(|(kind, task)| (kind, task.name.to_string())).collect()
+        };
+        assert_eq!(names(&a), [(LinkKind::After, "b".to_owned())]);
+        assert_eq!(names(&b).len(), 2);
+
+        // The texts of its neighbours name none of these.
+        assert_eq!(change(&database, &a, terms("a"), 3_000).await, TaskChange::Done);
+        assert_eq!(change(&database, &c, terms("c"), 3_000).await, TaskChange::Done);
+        assert_eq!(links(), sorted(named));
+        let fewer = TaskTerms { links: vec![link(&c, LinkKind::After, &b)], ..terms("b") };
+        assert_eq!(change(&database, &again(&database, &b), fewer, 4_000).await, TaskChange::Done);
+        assert_eq!(links(), [link(&c, LinkKind::After, &b)]);
+        assert_eq!(database.remove_task(&again(&database, &c), at(5_000), Vec::new()).await.unwrap(), TaskChange::Done);
+        assert_eq!(links(), []);
+    }
+
+    #[tokio::test]
+    async fn a_pause_closes_the_schedules_span_and_going_on_opens_another_from_then() {
+        let home = Home::new();
+        let database = home.open();
+        database.begin_audit().unwrap();
+        let task = add(&database, terms("a")).await;
+        force(&database, "UPDATE tasks SET failures = 3").await.unwrap();
+        let pause = |ms| database.pause_task(task.id, "by hand".to_owned(), at(ms), vec![event("a")]);
+        let resume = |ms| database.resume_task(task.id, at(ms), vec![event("a")]);
+        assert_eq!(resume(1_500).await.unwrap(), TaskChange::Changed);
+        assert_eq!(pause(2_000).await.unwrap(), TaskChange::Done);
+        assert_eq!(pause(2_500).await.unwrap(), TaskChange::Changed);
+        let paused = again(&database, &task);
+        assert_eq!((paused.paused_at, paused.pause_reason.as_deref(), paused.revision), (Some(at(2_000)), Some("by hand"), 2));
+        assert_eq!(database.scheduled().unwrap(), []);
+        assert_eq!(resume(3_000).await.unwrap(), TaskChange::Done);
+        let resumed = again(&database, &task);
+        assert_eq!((resumed.paused_at, resumed.pause_reason, resumed.failures, resumed.revision), (None, None, 0, 3));
+        assert_eq!(resumed.cursor, Some(at(3_000)));
+        assert_eq!(database.scheduled().unwrap()[0].cursor, at(3_000));
+        assert_eq!(spans(&database, &task), [(1_000, Some(2_000), "hourly".to_owned()), (3_000, None, "hourly".to_owned())]);
+        assert_eq!(database.audit(&AuditFilter::default()).unwrap().len(), 2);
+
+        let unscheduled = add(&database, TaskTerms { schedule: None, ..terms("b") }).await;
+        assert_eq!(database.pause_task(unscheduled.id, "r".to_owned(), at(2_000), Vec::new()).await.unwrap(), TaskChange::Done);
+        assert_eq!(database.resume_task(unscheduled.id, at(3_000), Vec::new()).await.unwrap(), TaskChange::Done);
+        assert_eq!((again(&database, &unscheduled).cursor, spans(&database, &unscheduled)), (None, vec![]));
+    }
+
+    #[tokio::test]
+    async fn another_schedule_begins_now_and_the_same_one_goes_on() {
+        let home = Home::new();
+        let database = home.open();
+        let task = add(&database, terms("a")).await;
+        let daily = TaskTerms { schedule: Some("daily".to_owned()), ..terms("a") };
+        assert_eq!(change(&database, &task, daily.clone(), 2_000).await, TaskChange::Done);
+        assert_eq!(again(&database, &task).cursor, Some(at(2_000)));
+        assert_eq!(change(&database, &again(&database, &task), daily.clone(), 3_000).await, TaskChange::Done);
+        assert_eq!(again(&database, &task).cursor, Some(at(2_000)));
+        let (hourly_span, daily_span) = ((1_000, Some(2_000), "hourly".to_owned()), (2_000, None, "daily".to_owned()));
+        assert_eq!(spans(&database, &task), [hourly_span.clone(), daily_span]);
+        let none = TaskTerms { schedule: None, ..terms("a") };
+        assert_eq!(change(&database, &again(&database, &task), none, 4_000).await, TaskChange::Done);
+        assert_eq!((again(&database, &task).cursor, database.scheduled().unwrap()), (None, vec![]));
+        // While it is paused, no schedule is in force.
+        assert_eq!(database.pause_task(task.id, "r".to_owned(), at(5_000), Vec::new()).await.unwrap(), TaskChange::Done);
+        assert_eq!(change(&database, &again(&database, &task), daily, 6_000).await, TaskChange::Done);
+        assert_eq!(spans(&database, &task), [hourly_span, (2_000, Some(4_000), "daily".to_owned())]);
+        assert_eq!(database.resume_task(task.id, at(7_000), Vec::new()).await.unwrap(), TaskChange::Done);
+        assert_eq!(spans(&database, &task)[2], (7_000, None, "daily".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_removed_task_takes_everything_with_it_but_its_executions_and_slots() {
+        let home = Home::new();
+        let database = home.open();
+        let held = TaskTerms { grants: vec![grant(Capability::Read, "/r")], ..terms("a") };
+        let (task, other) = (add(&database, held).await, add(&database, terms("b")).await);
+        let subject = task.id.subject();
+        let mut row = start(&subject);
+        row.task = Some("a");
+        let mut outcome = succeeded();
+        outcome.state_changes = vec![("k".to_owned(), Some("v".to_owned()))];
+        database.record(&row, ending(&outcome)).await.unwrap();
+        let (first, second, others) = (waiting(&task, 2_000), waiting(&task, 2_001), waiting(&other, 2_000));
+        database.enqueue(vec![first.clone(), second.clone(), others.clone()]).await.unwrap();
+        database.start(&turn(&second, &subject)).await.unwrap();
+
+        assert_eq!(database.remove_task(&task, at(3_000), Vec::new()).await.unwrap(), TaskChange::Done);
+        assert_eq!((database.task_by_id(task.id).unwrap(), database.grants(&subject, None).unwrap()), (None, vec![]));
+        assert_eq!(database.state(&subject).unwrap(), []);
+        assert_eq!(spans(&database, &task), [(1_000, Some(3_000), "hourly".to_owned())]);
+        let left = |id| database.execution(id, None).unwrap().unwrap().summary;
+        assert_eq!((left(first.id).status, left(first.id).reason.as_deref()), (Status::Skipped, Some("removed")));
+        assert_eq!(left(first.id).finished_at, Some(at(3_000)));
+        assert_eq!((left(second.id).status, left(row.id).status), (Status::Running, Status::Success));
+        assert_eq!(left(others.id).status, Status::Queued);
+        // Nothing follows from what never ran.
+        let unfollowed = database.unfollowed().unwrap();
+        assert_eq!(unfollowed.iter().map(|ended| ended.id).collect::<Vec<_>>(), [row.id]);
+        assert_eq!(number(&database, "SELECT COUNT(*) FROM executions WHERE task = 'a'"), 3);
+    }
 }
