@@ -146,6 +146,12 @@ pub struct SpanRecord {
     pub schedule: String,
 }
 
+const SCHEDULED: &str = "
+    SELECT id, revision, schedule, cursor_ms FROM tasks WHERE schedule IS NOT NULL AND paused_ms IS NULL";
+
+const RENAME: &str = "
+    UPDATE executions INDEXED BY executions_by_task SET task = ? WHERE task = ? AND subject = ?";
+
 impl Database {
     /// All tasks, in order of their names.
     ///
@@ -187,8 +193,6 @@ impl Database {
     ///
     /// As [`tasks`](Self::tasks).
     pub fn scheduled(&self) -> Result<Vec<ScheduledRecord>, DbError> {
-        const SCHEDULED: &str = "
-            SELECT id, revision, schedule, cursor_ms FROM tasks WHERE schedule IS NOT NULL AND paused_ms IS NULL";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(SCHEDULED)?;
             let rows = statement.query_and_then([], |row| {
@@ -373,8 +377,6 @@ fn change(connection: &Connection, seen: &TaskRecord, terms: &TaskTerms, now: Ti
         SET name = ?1, digest = ?2, definition = ?3, cursor_ms = iif(schedule IS ?4, cursor_ms, iif(?4 IS NULL, NULL, ?5)),
             schedule = ?4, updated_ms = ?5, revision = revision + 1
         WHERE id = ?6";
-    const RENAME: &str = "
-        UPDATE executions INDEXED BY executions_by_task SET task = ? WHERE task = ? AND subject = ?";
     let standing = standing(connection, seen)?;
     if standing != TaskChange::Done {
         return Ok(standing);
@@ -484,7 +486,7 @@ mod tests {
     use wardroom_core::execution::Status;
 
     use super::*;
-    use crate::testing::{Home, add, again, at, ending, event, force, number, start, succeeded, terms, turn, waiting};
+    use crate::testing::{Home, add, again, at, ending, event, force, number, plan, start, succeeded, terms, turn, waiting};
     use crate::{AuditFilter, Filter};
 
     fn grant(capability: Capability, scope: &str) -> NewGrant {
@@ -740,5 +742,14 @@ mod tests {
         let unfollowed = database.unfollowed().unwrap();
         assert_eq!(unfollowed.iter().map(|ended| ended.id).collect::<Vec<_>>(), [row.id]);
         assert_eq!(number(&database, "SELECT COUNT(*) FROM executions WHERE task = 'a'"), 3);
+    }
+
+    #[test]
+    fn tasks_are_read_as_a_whole_and_executions_are_not() {
+        let home = Home::new();
+        let database = home.open();
+        // As many as a person has; the columns that it needs stand in front.
+        assert_eq!(plan(&database, SCHEDULED), ["SCAN tasks"]);
+        assert_eq!(plan(&database, RENAME), ["SEARCH executions USING INDEX executions_by_task (task=?)"]);
     }
 }
