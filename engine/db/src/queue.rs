@@ -292,13 +292,15 @@ fn queued(row: &Row<'_>) -> Result<QueuedRecord, DbError> {
 }
 
 /// Puts an execution into the queue. Params, access and limits are known when
-/// its turn comes.
+/// its turn comes. The task may have another name since it was read.
 pub(crate) fn insert_queued(connection: &Connection, row: &NewQueued) -> Result<(), DbError> {
     const INSERT: &str = "
         INSERT INTO executions (
             id, attempt, status, trigger, task, subject, program, digest,
             created_ms, scheduled_for_ms, not_before_ms, origin, followed, limits, access, params)
-        VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '{}', '{}', '{}')";
+        VALUES (
+            ?1, ?2, 'queued', ?3, COALESCE((SELECT name FROM tasks WHERE id = ?12), ?4), ?5, ?6, ?7,
+            ?8, ?9, ?10, ?11, 0, '{}', '{}', '{}')";
     connection.prepare_cached(INSERT)?.execute(params![
         row.id.to_string(),
         row.attempt,
@@ -311,6 +313,7 @@ pub(crate) fn insert_queued(connection: &Connection, row: &NewQueued) -> Result<
         row.scheduled_for.map(Timestamp::ms),
         row.not_before.map(Timestamp::ms),
         row.origin.map(|origin| origin.to_string()),
+        row.task.to_string(),
     ])?;
     Ok(())
 }
