@@ -4,8 +4,6 @@
 //!  cargo test --release -p wardroom-db -- --ignored --nocapture million
 //! ```
 
-#![expect(clippy::print_stdout, reason = "figures are printed")]
-
 use std::time::{Duration, Instant};
 
 use wardroom_core::clock::Timestamp;
@@ -33,21 +31,22 @@ async fn fill(database: &Database) {
         WITH RECURSIVE number (n) AS (SELECT ?1 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < ?2)
         INSERT INTO executions (
             id, attempt, status, created_ms, started_ms, finished_ms, scheduled_for_ms, trigger, task, subject, program, digest,
-            holder, reason, failure_kind, blame, failure, cpu_us, peak_memory, limits, access, params, result_kind, result)
+            holder, reason, slot_last_ms, slot_count, failure_kind, blame, failure, cpu_us, peak_memory, limits, access, params, result_kind, result)
         SELECT
             printf('%08x-0000-7000-8000-%012x', n, n), 1,
-            CASE n % 100 WHEN 7 THEN 'failed' WHEN 31 THEN 'failed' WHEN 50 THEN 'skipped' WHEN 51 THEN 'skipped' WHEN 90 THEN 'cancelled'
+            CASE n % 100 WHEN 7 THEN 'failed' WHEN 31 THEN 'failed' WHEN 52 THEN 'skipped' WHEN 51 THEN 'skipped' WHEN 90 THEN 'cancelled'
                          ELSE 'success' END,
             at, at + 3, at + 3 + (n * 7919) % 5000, iif(n % 5, at, NULL), iif(n % 5, 'schedule', 'cli'),
             iif(n % 5, printf('task-%03d', n % 400), NULL),
             iif(n % 5, printf('task:00000000-0000-7000-8000-%012x', n % 400), printf('/home/me/scripts/program-%02d.js', n / 5 % 100)),
             iif(n % 5, printf('program-%02d.js', n % 50), printf('scripts/program-%02d.js', n / 5 % 100)),
-            'sha256:' || printf('%064x', n % 50), printf('holder-%d', n / 10000), iif(n % 100 IN (50, 51), 'overlap', NULL),
+            'sha256:' || printf('%064x', n % 50), printf('holder-%d', n / 10000), iif(n % 100 IN (51, 52), 'overlap', NULL),
+            iif(n % 100 IN (51, 52), at, NULL), iif(n % 100 IN (51, 52), 1, NULL),
             iif(n % 100 IN (7, 31), 'trap', NULL), iif(n % 100 IN (7, 31), 'guest', NULL),
             iif(n % 100 IN (7, 31), '{\"kind\":\"trap\",\"message\":\"unreachable\"}', NULL), 900, 2000000,
             '{\"deadline\":300000,\"memory\":67108864,\"log_bytes\":1048576,\"output_bytes\":1048576}',
             '{\"scopes\":[\"net https://example.org\"]}', '{\"city\":\"Århus\"}',
-            iif(n % 100 IN (50, 51, 90), NULL, 'json'), iif(n % 100 IN (50, 51, 90), NULL, printf('{\"n\":%d,\"text\":\"%0100d\"}', n, n))
+            iif(n % 100 IN (51, 52, 90), NULL, 'json'), iif(n % 100 IN (51, 52, 90), NULL, printf('{\"n\":%d,\"text\":\"%0100d\"}', n, n))
         FROM (SELECT n, ?3 + n * ?4 AS at FROM number)";
     for first in (0..ROWS).step_by(usize::try_from(BATCH).unwrap()) {
         let write = move |connection: &rusqlite::Connection| {

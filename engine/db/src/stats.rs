@@ -83,8 +83,8 @@ fn sums_sql(range: &str) -> String {
         "SELECT COUNT(*) AS found,
                 SUM(status IN ('success', 'failed', 'timeout', 'interrupted')) AS runs,
                 SUM(status = 'success') AS successes,
-                SUM(iif(reason = '{MISSED}', slot_count, 0)) AS missed,
-                SUM(iif(reason IN ('{OVERLAP}', '{QUEUE_FULL}'), slot_count, 0)) AS skipped
+                SUM(iif(reason = '{MISSED}', COALESCE(slot_count, 1), 0)) AS missed,
+                SUM(iif(reason IN ('{OVERLAP}', '{QUEUE_FULL}'), COALESCE(slot_count, 1), 0)) AS skipped
          FROM {range}"
     )
 }

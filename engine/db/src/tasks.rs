@@ -791,7 +791,7 @@ mod tests {
         let id = TaskId::fresh();
         let added = database.add_task(id, TaskTerms { links: vec![link(id)], ..terms("b") }, at(2_000), Vec::new()).await.unwrap();
         assert_eq!(added, TaskChange::Changed);
-        assert_eq!(database.tasks().unwrap(), [task.clone()]);
+        assert_eq!(database.tasks().unwrap(), std::slice::from_ref(&task));
         // To itself there is always one: whether that is wanted is not asked here.
         let own = Link { source: id, kind: LinkKind::OnFailure, target: id };
         let added = database.add_task(id, TaskTerms { links: vec![own], ..terms("b") }, at(2_000), Vec::new()).await.unwrap();
