@@ -9,12 +9,12 @@ CREATE TABLE tasks (
     created_ms   INTEGER NOT NULL,
     updated_ms   INTEGER NOT NULL,
     digest       TEXT    NOT NULL CHECK (length(digest) = 71),
-    definition   TEXT    NOT NULL,
-    schedule     TEXT,
+    failures     INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),
     cursor_ms    INTEGER,
     paused_ms    INTEGER,
     pause_reason TEXT,
-    failures     INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),
+    schedule     TEXT,
+    definition   TEXT    NOT NULL,
     CHECK ((schedule IS NULL) = (cursor_ms IS NULL)),
     CHECK ((paused_ms IS NULL) = (pause_reason IS NULL))
 ) STRICT;
@@ -61,3 +61,6 @@ ALTER TABLE executions ADD COLUMN followed INTEGER NOT NULL DEFAULT 1 CHECK (fol
 CREATE INDEX executions_by_task ON executions (task, created_ms, serial, status) WHERE task IS NOT NULL;
 CREATE INDEX executions_queued ON executions (COALESCE(not_before_ms, created_ms), serial) WHERE status = 'queued';
 CREATE INDEX executions_unfollowed ON executions (serial) WHERE followed = 0;
+-- Of one task, without those of all others: a thousand tasks may be due at once.
+CREATE INDEX executions_unfinished ON executions (subject, status)
+    WHERE status IN ('queued', 'running') AND task IS NOT NULL;

@@ -19,6 +19,7 @@ use wardroom_core::failure::{Failure, FailureKind, Outcome, Output, Usage};
 use wardroom_core::id::{Digest, ExecutionId};
 use wardroom_core::limit::Limits;
 use wardroom_core::log::LogLine;
+use wardroom_core::task::TaskId;
 
 use crate::column::{
     count, from_json, integer, json, optional_count, optional_json, optional_parsed, optional_time, optional_word, parsed, plain, time,
@@ -642,7 +643,20 @@ impl Ended {
 
     fn keep(&self, connection: &Connection, serial: i64, subject: &str) -> Result<(), DbError> {
         log_lines::append(connection, serial, &self.lines)?;
+        if self.state_changes.is_empty() || is_of_removed_task(connection, subject)? {
+            return Ok(());
+        }
         state::apply(connection, subject, &self.state_changes)
+    }
+}
+
+/// Its state went with it, and nobody would remove what came later.
+fn is_of_removed_task(connection: &Connection, subject: &str) -> Result<bool, DbError> {
+    const TASK: &str = "
+        SELECT 1 FROM tasks WHERE id = ?";
+    match TaskId::of_subject(subject) {
+        Some(task) => Ok(!connection.prepare_cached(TASK)?.exists([task.to_string()])?),
+        None => Ok(false),
     }
 }
 

@@ -27,7 +27,7 @@ const APPLICATION_ID: i32 = i32::from_be_bytes(*b"wrdm");
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// More than the distinct statements of this crate, so that each is parsed once
 /// per connection.
-const CACHED_STATEMENTS: usize = 64;
+const CACHED_STATEMENTS: usize = 128;
 
 /// What an acknowledged write survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -34,6 +34,8 @@ pub mod listing;
 pub mod log_lines;
 mod migration;
 #[cfg(test)]
+mod million;
+#[cfg(test)]
 mod processes;
 pub mod queue;
 mod retention;

@@ -3,7 +3,9 @@
 //! Every way to list names its index. SQLite keeps no statistics here, and a
 //! planner that guesses may walk a million rows.
 
-use rusqlite::{Connection, ToSql};
+use std::collections::BinaryHeap;
+
+use rusqlite::{Connection, Rows, Statement, ToSql};
 use wardroom_core::clock::Timestamp;
 use wardroom_core::execution::Status;
 
@@ -71,26 +73,44 @@ fn programs(connection: &Connection, part: &str) -> Result<Vec<String>, DbError>
     statement.query_and_then([part], |row| plain(row, "name"))?.collect()
 }
 
-/// One program is one range of its index. Of several, each gives as many as the
-/// whole window may need, and the newest of all are taken.
+/// One program is one range of its index. Several are walked together, newest
+/// first, no further than to the window's end.
 fn list_programs(connection: &Connection, filter: &Filter, programs: &[String]) -> Result<Vec<ExecutionSummary>, DbError> {
     if let [program] = programs {
         return Lane::of_program(filter, program).list(connection);
     }
     let reach = Filter { limit: filter.offset.saturating_add(filter.limit), offset: 0, ..filter.clone() };
-    let mut newest: Vec<(i64, i64)> = Vec::new();
-    for program in programs {
-        newest.extend(Lane::of_program(&reach, program).places(connection)?);
+    let lanes: Vec<Lane<'_>> = programs.iter().map(|program| Lane::of_program(&reach, program)).collect();
+    // Not among the cached statements: one that is walked cannot be shared.
+    let prepare = |lane: &Lane<'_>| connection.prepare(&lane.sql("created_ms, serial"));
+    let mut statements = lanes.iter().map(prepare).collect::<Result<Vec<Statement<'_>>, rusqlite::Error>>()?;
+    let begin = |(statement, lane): (_, &Lane<'_>)| Statement::query(statement, &*lane.params());
+    let mut walks = statements.iter_mut().zip(&lanes).map(begin).collect::<Result<Vec<Rows<'_>>, rusqlite::Error>>()?;
+    let mut heads = BinaryHeap::new();
+    for (lane, walk) in walks.iter_mut().enumerate() {
+        heads.extend(place(walk, lane)?);
     }
-    newest.sort_unstable_by(|a, b| b.cmp(a));
+    let (mut passed, mut serials) = (0, Vec::new());
+    while passed < reach.limit
+        && let Some((_, serial, lane)) = heads.pop()
+    {
+        passed += 1;
+        if passed > filter.offset {
+            serials.push(serial);
+        }
+        if let Some(walk) = walks.get_mut(lane) {
+            heads.extend(place(walk, lane)?);
+        }
+    }
     let by_serial = format!("SELECT {SUMMARY} FROM executions WHERE serial = ?");
     let mut statement = connection.prepare_cached(&by_serial)?;
-    let window = newest.into_iter().skip(size(filter.offset)).take(size(filter.limit));
-    window.map(|(_, serial)| statement.query_row([serial], |row| Ok(summary(row)))?).collect()
+    serials.into_iter().map(|serial| statement.query_row([serial], |row| Ok(summary(row)))?).collect()
 }
 
-fn size(count: u64) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
+/// When and where the next of a lane is, without a look into the table.
+fn place(walk: &mut Rows<'_>, lane: usize) -> Result<Option<(i64, i64, usize)>, DbError> {
+    let row = walk.next()?;
+    row.map(|row| Ok((plain(row, "created_ms")?, plain(row, "serial")?, lane))).transpose()
 }
 
 /// One range of one index, already in order.
@@ -183,13 +203,6 @@ impl<'a> Lane<'a> {
     fn list(&self, connection: &Connection) -> Result<Vec<ExecutionSummary>, DbError> {
         let mut statement = connection.prepare_cached(&self.sql(SUMMARY))?;
         statement.query_and_then(&*self.params(), summary)?.collect()
-    }
-
-    /// When and where, without a look into the table.
-    fn places(&self, connection: &Connection) -> Result<Vec<(i64, i64)>, DbError> {
-        let mut statement = connection.prepare_cached(&self.sql("created_ms, serial"))?;
-        let places = statement.query_and_then(&*self.params(), |row| Ok((plain(row, "created_ms")?, plain(row, "serial")?)))?;
-        places.collect()
     }
 }
 

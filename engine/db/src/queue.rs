@@ -137,6 +137,37 @@ pub struct Unfollowed {
     pub attempt: u32,
 }
 
+const QUEUED: &str = "
+    SELECT id, attempt, trigger, subject, created_ms, scheduled_for_ms, not_before_ms, origin
+    FROM executions INDEXED BY executions_queued
+    WHERE status = 'queued'
+    ORDER BY COALESCE(not_before_ms, created_ms), serial
+    LIMIT ?";
+
+const UNFOLLOWED: &str = "
+    SELECT id, attempt
+    FROM executions INDEXED BY executions_unfollowed
+    WHERE followed = 0 AND status NOT IN ('queued', 'running', 'awaiting-approval')
+    ORDER BY serial";
+
+const UNFINISHED: &str = "
+    SELECT id, attempt, status
+    FROM executions INDEXED BY executions_unfinished
+    WHERE status IN ('queued', 'running') AND task IS NOT NULL AND subject = ?
+    ORDER BY serial";
+
+/// Asked for after the time covers what started after it, but for what
+/// waited: the queue is short.
+const STARTS_OF_ONE: &str = "
+    SELECT started_ms FROM executions INDEXED BY executions_by_subject
+    WHERE subject = ?1 AND created_ms > ?2 - 86400000 AND started_ms > ?2
+    ORDER BY started_ms";
+
+const STARTS_OF_ALL: &str = "
+    SELECT started_ms FROM executions INDEXED BY executions_by_time
+    WHERE created_ms > ?2 - 86400000 AND task IS NOT NULL AND started_ms > ?2 AND ?1 IS NULL
+    ORDER BY started_ms";
+
 impl Database {
     /// Puts executions into the queue, all or none.
     pub fn enqueue(&self, rows: Vec<NewQueued>) -> Answer<()> {
@@ -150,12 +181,6 @@ impl Database {
     /// Those of reading: [`DbError::Damaged`], [`DbError::Corrupt`],
     /// [`DbError::Disk`], [`DbError::Busy`].
     pub fn queued(&self, limit: u64) -> Result<Vec<QueuedRecord>, DbError> {
-        const QUEUED: &str = "
-            SELECT id, attempt, trigger, subject, created_ms, scheduled_for_ms, not_before_ms, origin
-            FROM executions INDEXED BY executions_queued
-            WHERE status = 'queued'
-            ORDER BY COALESCE(not_before_ms, created_ms), serial
-            LIMIT ?";
         self.read(|connection| connection.prepare_cached(QUEUED)?.query_and_then([integer(limit)], queued)?.collect())
     }
 
@@ -199,11 +224,6 @@ impl Database {
     ///
     /// As [`queued`](Self::queued).
     pub fn unfollowed(&self) -> Result<Vec<Unfollowed>, DbError> {
-        const UNFOLLOWED: &str = "
-            SELECT id, attempt
-            FROM executions INDEXED BY executions_unfollowed
-            WHERE followed = 0 AND status NOT IN ('queued', 'running', 'awaiting-approval')
-            ORDER BY serial";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(UNFOLLOWED)?;
             let rows = statement.query_and_then([], |row| Ok(Unfollowed { id: parsed(row, "id")?, attempt: plain(row, "attempt")? }))?;
@@ -228,17 +248,12 @@ impl Database {
         }
     }
 
-    /// How many executions of a task wait or run.
+    /// The executions of a task that wait or run, in the order of their recording.
     ///
     /// # Errors
     ///
     /// As [`queued`](Self::queued).
     pub fn unfinished(&self, task: TaskId) -> Result<Vec<(ExecutionId, u32, Status)>, DbError> {
-        const UNFINISHED: &str = "
-            SELECT id, attempt, status
-            FROM executions INDEXED BY executions_by_status
-            WHERE status IN ('queued', 'running') AND subject = ?
-            ORDER BY serial";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(UNFINISHED)?;
             let rows = statement
@@ -254,18 +269,8 @@ impl Database {
     ///
     /// As [`queued`](Self::queued).
     pub fn starts(&self, task: Option<TaskId>, after: Timestamp) -> Result<Vec<Timestamp>, DbError> {
-        // Asked for after the time covers what started after it, but for what
-        // waited: the queue is short.
-        const OF_ONE: &str = "
-            SELECT started_ms FROM executions INDEXED BY executions_by_subject
-            WHERE subject = ?1 AND created_ms > ?2 - 86400000 AND started_ms > ?2
-            ORDER BY started_ms";
-        const OF_ALL: &str = "
-            SELECT started_ms FROM executions INDEXED BY executions_by_time
-            WHERE created_ms > ?2 - 86400000 AND task IS NOT NULL AND started_ms > ?2 AND ?1 IS NULL
-            ORDER BY started_ms";
         self.read(|connection| {
-            let mut statement = connection.prepare_cached(if task.is_some() { OF_ONE } else { OF_ALL })?;
+            let mut statement = connection.prepare_cached(if task.is_some() { STARTS_OF_ONE } else { STARTS_OF_ALL })?;
             let subject = task.map(TaskId::subject);
             statement.query_and_then(params![subject, after.ms()], |row| time(row, "started_ms"))?.collect()
         })
@@ -287,13 +292,15 @@ fn queued(row: &Row<'_>) -> Result<QueuedRecord, DbError> {
 }
 
 /// Puts an execution into the queue. Params, access and limits are known when
-/// its turn comes.
+/// its turn comes. The task may have another name since it was read.
 pub(crate) fn insert_queued(connection: &Connection, row: &NewQueued) -> Result<(), DbError> {
     const INSERT: &str = "
         INSERT INTO executions (
             id, attempt, status, trigger, task, subject, program, digest,
             created_ms, scheduled_for_ms, not_before_ms, origin, followed, limits, access, params)
-        VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '{}', '{}', '{}')";
+        VALUES (
+            ?1, ?2, 'queued', ?3, COALESCE((SELECT name FROM tasks WHERE id = ?12), ?4), ?5, ?6, ?7,
+            ?8, ?9, ?10, ?11, 0, '{}', '{}', '{}')";
     connection.prepare_cached(INSERT)?.execute(params![
         row.id.to_string(),
         row.attempt,
@@ -306,6 +313,7 @@ pub(crate) fn insert_queued(connection: &Connection, row: &NewQueued) -> Result<
         row.scheduled_for.map(Timestamp::ms),
         row.not_before.map(Timestamp::ms),
         row.origin.map(|origin| origin.to_string()),
+        row.task.to_string(),
     ])?;
     Ok(())
 }
@@ -362,7 +370,7 @@ mod tests {
     use wardroom_core::failure::FailureKind;
 
     use super::*;
-    use crate::testing::{Home, add, again, at, ending, event, failed, force, start, succeeded, terms, turn, waiting};
+    use crate::testing::{Home, add, again, at, ending, event, failed, force, plan, start, succeeded, terms, turn, waiting};
     use crate::{AuditFilter, TaskRecord};
 
     /// What ended as attempt 1 of a task, and was not followed.
@@ -627,5 +635,23 @@ mod tests {
             let refused = force(&database, &format!("UPDATE tasks SET {wrong}")).await;
             assert!(matches!(refused, Err(DbError::Sqlite(_))), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_queue_and_what_is_to_be_followed_are_read_from_indexes_that_hold_nothing_else() {
+        let home = Home::new();
+        let database = home.open();
+        let only = |sql: &str| -> String {
+            let mut plan = plan(&database, sql);
+            // One task's are few, and put in order.
+            plan.retain(|line| line != "USE TEMP B-TREE FOR ORDER BY");
+            let [only] = plan.as_slice() else { panic!("{plan:?}") };
+            only.clone()
+        };
+        assert_eq!(plan(&database, QUEUED), ["SCAN executions USING INDEX executions_queued"]);
+        assert_eq!(plan(&database, UNFOLLOWED), ["SCAN executions USING INDEX executions_unfollowed"]);
+        assert_eq!(only(UNFINISHED), "SEARCH executions USING INDEX executions_unfinished (subject=? AND status=?)");
+        assert_eq!(only(STARTS_OF_ONE), "SEARCH executions USING INDEX executions_by_subject (subject=? AND created_ms>?)");
+        assert_eq!(only(STARTS_OF_ALL), "SEARCH executions USING INDEX executions_by_time (created_ms>?)");
     }
 }

@@ -95,6 +95,34 @@ pub const OVERLAP: &str = "overlap";
 /// Slots that came while too many waited.
 pub const QUEUE_FULL: &str = "queue-full";
 
+/// The last attempt is what became of it.
+const SLOTS: &str = "
+    SELECT at_ms AS first_ms, at_ms AS last_ms, 1 AS count, slots.execution AS execution, status, reason
+    FROM slots LEFT JOIN executions ON executions.id = slots.execution
+        AND attempt = (SELECT MAX(attempt) FROM executions WHERE id = slots.execution)
+    WHERE slots.task = ?1 AND at_ms > ?3 AND at_ms <= ?4
+    UNION ALL
+    SELECT scheduled_for_ms, slot_last_ms, slot_count, NULL, status, reason
+    FROM executions INDEXED BY executions_by_subject
+    WHERE subject = ?2 AND slot_count IS NOT NULL AND slot_last_ms > ?3 AND scheduled_for_ms <= ?4
+    ORDER BY first_ms, last_ms";
+
+/// A retry that waits for its time is no run that a new one would overlap with.
+const UNFINISHED: &str = "
+    SELECT COUNT(*) AS unfinished
+    FROM executions INDEXED BY executions_unfinished
+    WHERE status IN ('queued', 'running') AND task IS NOT NULL AND subject = ?
+        AND (status = 'running' OR not_before_ms IS NULL)";
+
+/// Rows of a time to come were recorded by a clock that went back since: what
+/// follows on those is another row, once.
+const LAST_OF_SLOTS: &str = "
+    SELECT serial, reason, slot_last_ms
+    FROM executions INDEXED BY executions_by_subject
+    WHERE subject = ? AND created_ms <= ? AND scheduled_for_ms IS NOT NULL
+    ORDER BY created_ms DESC, serial DESC
+    LIMIT 1";
+
 impl Database {
     /// Accounts for a task's slots: claims, queues, skips and moves its cursor,
     /// all or nothing.
@@ -110,17 +138,6 @@ impl Database {
     /// Those of reading: [`DbError::Damaged`], [`DbError::Corrupt`],
     /// [`DbError::Disk`], [`DbError::Busy`].
     pub fn slots(&self, task: TaskId, after: Timestamp, until: Timestamp) -> Result<Vec<SlotRecord>, DbError> {
-        // The last attempt is what became of it.
-        const SLOTS: &str = "
-            SELECT at_ms AS first_ms, at_ms AS last_ms, 1 AS count, slots.execution AS execution, status, reason
-            FROM slots LEFT JOIN executions ON executions.id = slots.execution
-                AND attempt = (SELECT MAX(attempt) FROM executions WHERE id = slots.execution)
-            WHERE slots.task = ?1 AND at_ms > ?3 AND at_ms <= ?4
-            UNION ALL
-            SELECT scheduled_for_ms, slot_last_ms, slot_count, NULL, status, reason
-            FROM executions INDEXED BY executions_by_subject
-            WHERE subject = ?2 AND slot_count IS NOT NULL AND slot_last_ms > ?3 AND scheduled_for_ms <= ?4
-            ORDER BY first_ms, last_ms";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(SLOTS)?;
             let rows = statement.query_and_then(params![task.to_string(), task.subject(), after.ms(), until.ms()], |row| {
@@ -218,12 +235,7 @@ fn claim(connection: &Connection, task: &str, at: Timestamp, execution: Executio
     Ok(())
 }
 
-/// A retry that waits for its time is no run that a new one would overlap with.
 fn unfinished(connection: &Connection, task: TaskId) -> Result<u64, DbError> {
-    const UNFINISHED: &str = "
-        SELECT COUNT(*) AS unfinished
-        FROM executions INDEXED BY executions_by_status
-        WHERE (status = 'running' OR (status = 'queued' AND not_before_ms IS NULL)) AND subject = ?";
     let mut statement = connection.prepare_cached(UNFINISHED)?;
     let mut rows = statement.query_and_then([task.subject()], |row| count(row, "unfinished"))?;
     rows.next().unwrap_or(Ok(0))
@@ -232,14 +244,6 @@ fn unfinished(connection: &Connection, task: TaskId) -> Result<u64, DbError> {
 /// Slots that follow on skipped ones, for the same reason and with nothing in
 /// between, are one row with those.
 fn skip(connection: &Connection, accounting: &Accounting, run: SkippedRun, reason: &str) -> Result<(), DbError> {
-    // Rows of a time to come were recorded by a clock that went back since: what
-    // follows on those is another row, once.
-    const LAST: &str = "
-        SELECT serial, reason, slot_last_ms
-        FROM executions INDEXED BY executions_by_subject
-        WHERE subject = ? AND created_ms <= ? AND scheduled_for_ms IS NOT NULL
-        ORDER BY created_ms DESC, serial DESC
-        LIMIT 1";
     const EXTEND: &str = "
         UPDATE executions SET slot_last_ms = ?, slot_count = slot_count + ?, finished_ms = ? WHERE serial = ?";
     const INSERT: &str = "
@@ -249,8 +253,10 @@ fn skip(connection: &Connection, accounting: &Accounting, run: SkippedRun, reaso
         VALUES (?1, 1, 'skipped', ?2, 'schedule', ?3, ?4, ?5, ?6, ?9, ?9, ?7, ?8, ?10, '{}', '{}', '{}')";
     let subject = accounting.task.subject();
     let before = connection
-        .prepare_cached(LAST)?
-        .query_row(params![subject, accounting.now.ms()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, Option<i64>>(2)?)))
+        .prepare_cached(LAST_OF_SLOTS)?
+        .query_row(params![subject, accounting.now.ms()], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, Option<i64>>(2)?))
+        })
         .optional()?;
     if let Some((serial, Some(of), Some(last))) = before
         && of == reason
@@ -277,7 +283,7 @@ fn skip(connection: &Connection, accounting: &Accounting, run: SkippedRun, reaso
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Home, add, again, at, ending, failed, force, number, start, succeeded, terms, turn, waiting};
+    use crate::testing::{Home, add, again, at, ending, failed, force, number, plan, start, succeeded, terms, turn, waiting};
     use crate::{Filter, TaskRecord};
 
     /// Fires one slot, at once, as the task stands now.
@@ -468,12 +474,8 @@ mod tests {
         database.account(missed(&database, &task, 5_000, 6_000, 2)).await.unwrap();
         database.account(missed(&database, &task, 7_000, 7_000, 1)).await.unwrap();
         end(&database, &task, id).await;
-        let expected = [
-            (2_000, 2_000, 1, why(MISSED)),
-            (3_000, 3_000, 1, None),
-            (4_000, 4_000, 1, why(OVERLAP)),
-            (5_000, 7_000, 3, why(MISSED)),
-        ];
+        let expected =
+            [(2_000, 2_000, 1, why(MISSED)), (3_000, 3_000, 1, None), (4_000, 4_000, 1, why(OVERLAP)), (5_000, 7_000, 3, why(MISSED))];
         assert_eq!(told(&database, &task), expected);
     }
 
@@ -544,5 +546,19 @@ mod tests {
         let renamed = database.change_task(&seen, terms("b"), at(3_000), Vec::new()).await.unwrap();
         assert_eq!(renamed, crate::TaskChange::Done);
         assert_eq!(again(&database, &seen).cursor, Some(at(2_000)));
+    }
+
+    #[test]
+    fn slots_are_accounted_for_and_told_without_a_walk_through_the_table() {
+        let home = Home::new();
+        let database = home.open();
+        let unfinished = plan(&database, UNFINISHED);
+        assert_eq!(unfinished.len(), 1, "{unfinished:?}");
+        assert!(unfinished[0].contains("INDEX executions_unfinished (subject=? AND status=?)"), "{unfinished:?}");
+        let last = plan(&database, LAST_OF_SLOTS);
+        assert_eq!(last.len(), 1, "{last:?}");
+        assert!(last[0].contains("INDEX executions_by_subject (subject=? AND created_ms<?)"), "{last:?}");
+        let slots = plan(&database, SLOTS);
+        assert!(!slots.iter().any(|line| line.starts_with("SCAN")), "{slots:?}");
     }
 }

@@ -112,7 +112,7 @@ pub enum TaskChange {
     Missing,
     /// Another one has that name.
     NameTaken,
-    /// The task is not as it was read.
+    /// The task is not as it was read, or one that it names is gone.
     Changed,
 }
 
@@ -145,6 +145,12 @@ pub struct SpanRecord {
     /// The schedule, as JSON.
     pub schedule: String,
 }
+
+const SCHEDULED: &str = "
+    SELECT id, revision, schedule, cursor_ms FROM tasks WHERE schedule IS NOT NULL AND paused_ms IS NULL";
+
+const RENAME: &str = "
+    UPDATE executions INDEXED BY executions_by_task SET task = ? WHERE task = ? AND subject = ?";
 
 impl Database {
     /// All tasks, in order of their names.
@@ -187,8 +193,6 @@ impl Database {
     ///
     /// As [`tasks`](Self::tasks).
     pub fn scheduled(&self) -> Result<Vec<ScheduledRecord>, DbError> {
-        const SCHEDULED: &str = "
-            SELECT id, revision, schedule, cursor_ms FROM tasks WHERE schedule IS NOT NULL AND paused_ms IS NULL";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(SCHEDULED)?;
             let rows = statement.query_and_then([], |row| {
@@ -263,6 +267,9 @@ impl Database {
             INSERT INTO tasks (id, name, created_ms, updated_ms, digest, definition, schedule, cursor_ms)
             VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, iif(?6 IS NULL, NULL, ?3))";
         self.write_audited(events, move |connection| {
+            if !are_linkable(connection, id, &terms.links)? {
+                return Ok(TaskChange::Changed);
+            }
             let inserted = connection.prepare_cached(INSERT)?.execute(params![
                 id.to_string(),
                 terms.name.as_str(),
@@ -373,11 +380,12 @@ fn change(connection: &Connection, seen: &TaskRecord, terms: &TaskTerms, now: Ti
         SET name = ?1, digest = ?2, definition = ?3, cursor_ms = iif(schedule IS ?4, cursor_ms, iif(?4 IS NULL, NULL, ?5)),
             schedule = ?4, updated_ms = ?5, revision = revision + 1
         WHERE id = ?6";
-    const RENAME: &str = "
-        UPDATE executions INDEXED BY executions_by_task SET task = ? WHERE task = ? AND subject = ?";
     let standing = standing(connection, seen)?;
     if standing != TaskChange::Done {
         return Ok(standing);
+    }
+    if !are_linkable(connection, seen.id, &terms.links)? {
+        return Ok(TaskChange::Changed);
     }
     let rescheduled = seen.schedule != terms.schedule;
     let changed = connection.prepare_cached(CHANGE)?.execute(params![
@@ -437,6 +445,20 @@ fn close_span(connection: &Connection, id: TaskId, now: Timestamp) -> Result<(),
     Ok(())
 }
 
+/// Whether the other ends are there: one may have been removed since its name
+/// was looked up.
+fn are_linkable(connection: &Connection, id: TaskId, links: &[Link]) -> Result<bool, DbError> {
+    const THERE: &str = "
+        SELECT 1 FROM tasks WHERE id = ?";
+    let mut statement = connection.prepare_cached(THERE)?;
+    for end in links.iter().flat_map(|link| [link.source, link.target]).filter(|end| *end != id) {
+        if !statement.exists([end.to_string()])? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// `links` are those that the task's own text names: that it follows others,
 /// and what follows its failure and recovery. That others follow its success is
 /// for their texts to say.
@@ -484,7 +506,7 @@ mod tests {
     use wardroom_core::execution::Status;
 
     use super::*;
-    use crate::testing::{Home, add, again, at, ending, event, force, number, start, succeeded, terms, turn, waiting};
+    use crate::testing::{Home, add, again, at, ending, event, force, number, plan, start, succeeded, terms, turn, waiting};
     use crate::{AuditFilter, Filter};
 
     fn grant(capability: Capability, scope: &str) -> NewGrant {
@@ -740,5 +762,64 @@ mod tests {
         let unfollowed = database.unfollowed().unwrap();
         assert_eq!(unfollowed.iter().map(|ended| ended.id).collect::<Vec<_>>(), [row.id]);
         assert_eq!(number(&database, "SELECT COUNT(*) FROM executions WHERE task = 'a'"), 3);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_outlives_its_task_leaves_no_state() {
+        let home = Home::new();
+        let database = home.open();
+        let task = add(&database, terms("a")).await;
+        let (row, subject) = (waiting(&task, 2_000), task.id.subject());
+        database.enqueue(vec![row.clone()]).await.unwrap();
+        database.start(&turn(&row, &subject)).await.unwrap();
+        assert_eq!(database.remove_task(&task, at(3_000), Vec::new()).await.unwrap(), TaskChange::Done);
+        let mut outcome = succeeded();
+        outcome.state_changes = vec![("k".to_owned(), Some("v".to_owned()))];
+        database.finish(row.id, 1, ending(&outcome)).await.unwrap();
+        assert_eq!(database.execution(row.id, None).unwrap().unwrap().summary.status, Status::Success);
+        assert_eq!(database.state(&subject).unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_link_to_a_task_that_went_meanwhile_is_a_change_and_saves_nothing() {
+        let home = Home::new();
+        let database = home.open();
+        let (gone, task) = (TaskId::fresh(), add(&database, terms("a")).await);
+        let link = |id| Link { source: gone, kind: LinkKind::After, target: id };
+        let changed = TaskTerms { definition: "1".to_owned(), links: vec![link(task.id)], ..terms("a") };
+        assert_eq!(change(&database, &task, changed, 2_000).await, TaskChange::Changed);
+        let id = TaskId::fresh();
+        let added = database.add_task(id, TaskTerms { links: vec![link(id)], ..terms("b") }, at(2_000), Vec::new()).await.unwrap();
+        assert_eq!(added, TaskChange::Changed);
+        assert_eq!(database.tasks().unwrap(), std::slice::from_ref(&task));
+        // To itself there is always one: whether that is wanted is not asked here.
+        let own = Link { source: id, kind: LinkKind::OnFailure, target: id };
+        let added = database.add_task(id, TaskTerms { links: vec![own], ..terms("b") }, at(2_000), Vec::new()).await.unwrap();
+        assert_eq!(added, TaskChange::Done);
+    }
+
+    #[tokio::test]
+    async fn what_is_queued_by_an_old_name_stands_under_the_new_one() {
+        let home = Home::new();
+        let database = home.open();
+        let seen = add(&database, terms("old")).await;
+        assert_eq!(change(&database, &seen, terms("new"), 2_000).await, TaskChange::Done);
+        let row = waiting(&seen, 3_000);
+        database.enqueue(vec![row.clone()]).await.unwrap();
+        assert_eq!(database.execution(row.id, None).unwrap().unwrap().summary.task.as_deref(), Some("new"));
+        // Of one that is gone it keeps the name that it had.
+        assert_eq!(database.remove_task(&again(&database, &seen), at(4_000), Vec::new()).await.unwrap(), TaskChange::Done);
+        let late = waiting(&seen, 5_000);
+        database.enqueue(vec![late.clone()]).await.unwrap();
+        assert_eq!(database.execution(late.id, None).unwrap().unwrap().summary.task.as_deref(), Some("old"));
+    }
+
+    #[test]
+    fn tasks_are_read_as_a_whole_and_executions_are_not() {
+        let home = Home::new();
+        let database = home.open();
+        // As many as a person has; the columns that it needs stand in front.
+        assert_eq!(plan(&database, SCHEDULED), ["SCAN tasks"]);
+        assert_eq!(plan(&database, RENAME), ["SEARCH executions USING INDEX executions_by_task (task=?)"]);
     }
 }
