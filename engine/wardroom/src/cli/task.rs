@@ -573,7 +573,7 @@ impl SlotsArguments {
         let rows = account.slots.iter().map(|end| {
             let slots = if end.count == 1 { end.first.to_string() } else { format!("{} … {} ({})", end.first, end.last, end.count) };
             let became = end.status.map_or_else(|| "ran (record pruned)".to_owned(), |status| status.to_string());
-            vec![slots, became, end.reason.clone().unwrap_or_default(), end.execution.map(|id| super::exec::short(id)).unwrap_or_default()]
+            vec![slots, became, end.reason.clone().unwrap_or_default(), end.execution.map(super::exec::short).unwrap_or_default()]
         });
         if !account.slots.is_empty() {
             show::table(&["slot", "became", "why", "execution"], rows)?;
