@@ -10,7 +10,7 @@ use crate::support::home::Home;
 
 /// What the slots' own account says, after looking that it is one.
 #[track_caller]
-fn account(home: &Home, task: &str) -> Value {
+pub(super) fn account(home: &Home, task: &str) -> Value {
     let account = home.task_json(&["slots", task, "--since=2000-01-01T00:00:00Z"]);
     assert_eq!(account["unaccounted"].as_array().unwrap().len(), 0, "{account}");
     assert_eq!(account["due"].as_u64().unwrap(), account["ran"].as_u64().unwrap() + account["skipped"].as_u64().unwrap(), "{account}");

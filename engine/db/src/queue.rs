@@ -73,10 +73,17 @@ pub struct QueuedRecord {
 }
 
 impl QueuedRecord {
-    /// When its turn may come.
+    /// Where it stands in the queue.
     #[must_use]
-    pub fn ready_at(&self) -> Timestamp {
+    pub fn place(&self) -> Timestamp {
         self.not_before.unwrap_or(self.created_at)
+    }
+
+    /// Its turn may come. When it was asked for does not matter: that may lie
+    /// ahead, where the clock was set back.
+    #[must_use]
+    pub fn is_ready(&self, now: Timestamp) -> bool {
+        self.not_before.is_none_or(|at| at <= now)
     }
 }
 
@@ -414,7 +421,7 @@ mod tests {
         database.enqueue(all.map(Clone::clone).to_vec()).await.unwrap();
         let queued = database.queued(9).unwrap();
         assert_eq!(queued.iter().map(|row| row.id).collect::<Vec<_>>(), [first.id, second.id, between.id, later.id]);
-        assert_eq!(queued.iter().map(|row| row.ready_at().ms()).collect::<Vec<_>>(), [2_000, 2_000, 3_000, 9_000]);
+        assert_eq!(queued.iter().map(|row| row.place().ms()).collect::<Vec<_>>(), [2_000, 2_000, 3_000, 9_000]);
         assert_eq!(database.queued(2).unwrap(), queued[..2]);
         let expected = QueuedRecord {
             id: first.id,
@@ -515,7 +522,7 @@ mod tests {
         assert_eq!(database.unfollowed().unwrap(), []);
         let queued = database.queued(9).unwrap();
         let [retry] = queued.as_slice() else { panic!("{queued:?}") };
-        assert_eq!((retry.id, retry.attempt, retry.ready_at()), (following.id, 2, at(9_000)));
+        assert_eq!((retry.id, retry.attempt, retry.place()), (following.id, 2, at(9_000)));
         assert_eq!(again(&database, &task).failures, 1);
         // Counting is no change of the task: what was read of it still holds.
         assert_eq!(again(&database, &task).revision, 1);

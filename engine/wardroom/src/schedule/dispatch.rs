@@ -82,7 +82,7 @@ impl Queue {
     /// What was queued just now waits last, as it would if it were read.
     pub(super) fn add(&mut self, queued: Vec<QueuedRecord>) {
         self.waiting.extend(queued);
-        self.waiting.make_contiguous().sort_by_key(QueuedRecord::ready_at);
+        self.waiting.make_contiguous().sort_by_key(QueuedRecord::place);
     }
 
     /// Starts whatever may start.
@@ -95,11 +95,14 @@ impl Queue {
         let mut kept = VecDeque::new();
         while let Some(queued) = self.waiting.pop_front() {
             let full = self.runs.len() >= wardroom.config.schedule.concurrency();
-            // In order of their times: what follows is not ready either.
-            if full || queued.ready_at() > now {
-                self.next = earlier(self.next, (!full).then(|| queued.ready_at()));
+            if full {
                 kept.push_back(queued);
                 break;
+            }
+            if !queued.is_ready(now) {
+                self.next = earlier(self.next, queued.not_before);
+                kept.push_back(queued);
+                continue;
             }
             match self.standing(wardroom, &queued, now)? {
                 Standing::Ready(task) => self.start(wardroom, queued, *task, told),
@@ -118,7 +121,11 @@ impl Queue {
 
     fn standing(&self, wardroom: &Wardroom, queued: &QueuedRecord, now: Timestamp) -> Result<Standing, TaskError> {
         let Some(record) = wardroom.db.task_by_id(queued.task)? else { return Ok(Standing::Never("removed".to_owned())) };
-        let task = Task::read(record)?;
+        let task = match Task::read(record) {
+            Ok(task) => task,
+            // One task that cannot be read stops no other.
+            Err(error) => return Ok(Standing::Never(error.to_string())),
+        };
         // A slot that was due before the pause is not; it was accounted for.
         if task.record.paused_at.is_some() {
             return Ok(Standing::Never("paused".to_owned()));

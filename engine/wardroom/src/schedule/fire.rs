@@ -93,7 +93,15 @@ impl Calendars {
         for batch in due.chunks(BATCH) {
             let mut fired = Vec::with_capacity(batch.len());
             for id in batch {
-                fired.extend(self.begin(wardroom, *id, now)?);
+                match self.begin(wardroom, *id, now) {
+                    Ok(one) => fired.extend(one),
+                    // One task that cannot be read stops no other.
+                    Err(error @ TaskError::Damaged { .. }) => {
+                        self.known.remove(id);
+                        told.news(&News::Trouble { message: error.to_string() });
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             for one in fired {
                 let (task, slots) = (one.task.id(), one.slots.clone());
@@ -113,22 +121,8 @@ impl Calendars {
         let Some(known) = self.known.get(&id) else { return Ok(None) };
         let Some(task) = wardroom.db.task_by_id(id)?.map(Task::read).transpose()? else { return Ok(None) };
         let due = due(&known.schedule, task.missed(now), known.cursor, now);
-        let slots: Vec<_> = due.fire.iter().map(|slot| (slot.at, ExecutionId::fresh())).collect();
-        let accounting = Accounting {
-            task: id,
-            revision: known.revision,
-            name: task.name().clone(),
-            program: task.definition.program.name.clone(),
-            digest: task.record.digest,
-            fire: slots.clone(),
-            missed: due.missed.iter().map(|run| SkippedRun { first: run.first, last: run.last, count: run.count }).collect(),
-            when_busy: match task.definition.overlap {
-                OverlapRule::Skip => WhenBusy::Skip,
-                _ => WhenBusy::Queue(MAX_WAITING),
-            },
-            cursor: due.cursor,
-            now,
-        };
+        let accounting = accounting(&task, known.revision, &due, now);
+        let slots = accounting.fire.clone();
         let answer = wardroom.db.account(accounting);
         Ok(Some(Fired { task, due, slots, answer }))
     }
@@ -155,6 +149,42 @@ impl Calendars {
             cancel_previous(wardroom, task.id(), &accounted.queued).await?;
         }
         Ok(accounted)
+    }
+}
+
+/// What is to become of a task's slots.
+fn accounting(task: &Task, revision: u64, due: &Due, now: Timestamp) -> Accounting {
+    Accounting {
+        task: task.id(),
+        revision,
+        name: task.name().clone(),
+        program: task.definition.program.name.clone(),
+        digest: task.record.digest,
+        fire: due.fire.iter().map(|slot| (slot.at, ExecutionId::fresh())).collect(),
+        missed: due.missed.iter().map(|run| SkippedRun { first: run.first, last: run.last, count: run.count }).collect(),
+        when_busy: match task.definition.overlap {
+            OverlapRule::Skip => WhenBusy::Skip,
+            _ => WhenBusy::Queue(MAX_WAITING),
+        },
+        cursor: due.cursor,
+        now,
+    }
+}
+
+impl Wardroom {
+    /// Accounts for a task's slots up to now, before its schedule ends: none of
+    /// them would be due any more, and none would be told of.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Db`].
+    pub(crate) async fn account_before_change(&self, task: &Task) -> Result<(), TaskError> {
+        let (Some(schedule), Some(cursor), None) = (&task.schedule, task.record.cursor, task.record.paused_at) else { return Ok(()) };
+        let now = self.clock.now();
+        let due = due(schedule, task.missed(now), after_step(cursor, now), now);
+        // One that changed meanwhile was accounted for by whoever changed it.
+        self.db.account(accounting(task, task.record.revision, &due, now)).await?;
+        Ok(())
     }
 }
 

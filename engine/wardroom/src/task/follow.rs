@@ -63,7 +63,14 @@ impl Wardroom {
         let Some(task) = TaskId::of_subject(&record.summary.subject) else { return Ok(Followed::default()) };
         let now = self.clock.now();
         let following = match self.db.task_by_id(task)?.map(Task::read).transpose()? {
-            Some(task) => self.following(&task, &record, now)?,
+            Some(task) => {
+                let following = self.following(&task, &record, now)?;
+                // It may pause the task.
+                if matches!(following.tally, Tally::Failure { .. }) {
+                    self.account_before_change(&task).await?;
+                }
+                following
+            }
             None => nothing(&record, task, now),
         };
         let followed = self.db.follow(following).await?;

@@ -248,7 +248,9 @@ impl Wardroom {
     ///
     /// [`TaskError::Unknown`], or [`TaskError::Db`].
     pub async fn pause(&self, name: &str, reason: &str) -> Result<bool, TaskError> {
-        let (task, now) = (self.task(name)?, self.clock.now());
+        let task = self.task(name)?;
+        self.account_before_change(&task).await?;
+        let now = self.clock.now();
         let events = self.audited(|| audit::by_operator(now, event::TASK_PAUSED, name, serde_json::json!({ "reason": reason })))?;
         let change = self.db.pause_task(task.id(), reason.to_owned(), now, events).await?;
         self.wake_scheduler().await;
@@ -294,6 +296,7 @@ impl Wardroom {
                 Err(error) => return Err(error.into()),
             }
         }
+        self.account_before_change(&task).await?;
         let now = self.clock.now();
         let events = self.audited(|| audit::by_operator(now, event::TASK_REMOVED, name, serde_json::json!({})))?;
         match self.db.remove_task(&task.record, now, events).await? {

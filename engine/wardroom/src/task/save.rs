@@ -82,6 +82,9 @@ impl Wardroom {
     pub async fn save_task(&self, saving: Saving<'_>) -> Result<Saved, TaskError> {
         let seen = saving.seen.cloned();
         let judged = self.judge(&saving).await?;
+        if let Some(seen) = seen.as_ref().filter(|seen| seen.record.schedule != judged.terms.schedule) {
+            self.account_before_change(seen).await?;
+        }
         let now = self.clock.now();
         self.components().put(&judged.program)?;
         let name = judged.terms.name.clone();
