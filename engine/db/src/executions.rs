@@ -742,7 +742,7 @@ mod tests {
 
     use super::*;
     use crate::Filter;
-    use crate::testing::{Home, ending, failed, line, start, succeeded};
+    use crate::testing::{Home, ending, failed, line, plan, start, succeeded};
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_ms(ms)
@@ -1006,5 +1006,20 @@ mod tests {
             assert!(matches!(refused, Err(DbError::Sqlite(_))), "{wrong}");
         }
         assert_eq!(database.list(&Filter::default()).unwrap()[0].status, Status::Running);
+    }
+
+    #[test]
+    fn rows_are_moved_without_a_walk_through_the_table() {
+        let home = Home::new();
+        let database = home.open();
+        for (sql, index) in [
+            (BEGIN, "sqlite_autoindex_executions_1 (id=? AND attempt=?)"),
+            (BEGIN_BARE, "sqlite_autoindex_executions_1 (id=? AND attempt=?)"),
+            (MOVE, "sqlite_autoindex_executions_1 (id=? AND attempt=?)"),
+            (INTERRUPT, "executions_by_status (status=?)"),
+        ] {
+            assert_eq!(plan(&database, sql), [format!("SEARCH executions USING INDEX {index}")], "{sql}");
+        }
+        assert_eq!(plan(&database, EMPTY_QUEUE), ["SCAN executions USING INDEX executions_queued"]);
     }
 }

@@ -1,11 +1,13 @@
 //! What can be counted about executions: how often, how it went, how long.
 
-use rusqlite::{Connection, params};
+use std::collections::{BTreeMap, VecDeque};
+
+use rusqlite::{Row, params};
 use serde::Serialize;
 use wardroom_core::clock::Timestamp;
 use wardroom_core::execution::Status;
 
-use crate::column::{count, integer, optional_count, parsed, plain};
+use crate::column::{optional_count, parsed, plain};
 use crate::slots::{MISSED, OVERLAP, QUEUE_FULL};
 use crate::{Database, DbError};
 
@@ -41,104 +43,82 @@ impl Database {
     /// [`DbError::Disk`], [`DbError::Busy`].
     pub fn stats(&self, task: Option<&str>, since: Timestamp, last: u64) -> Result<Vec<TaskStats>, DbError> {
         self.read(|connection| {
-            let of = match task {
-                Some(task) => vec![Some(task.to_owned())],
-                None => tasks(connection)?.into_iter().map(Some).chain([None]).collect(),
-            };
-            let mut found = Vec::new();
-            for task in of {
-                let Some(stats) = sums(connection, task.as_deref(), since)? else { continue };
-                let (median_ms, p95_ms) = percentiles(connection, task.as_deref(), since)?;
-                let last = newest(connection, task.as_deref(), since, last)?;
-                found.push(TaskStats { task, median_ms, p95_ms, last, ..stats });
+            let mut tallies: BTreeMap<(bool, Option<String>), Tallied> = BTreeMap::new();
+            let mut statement = connection.prepare_cached(if task.is_some() { OF_ONE } else { OF_ALL })?;
+            let mut rows = statement.query(params![task, since.ms()])?;
+            while let Some(row) = rows.next()? {
+                let task: Option<String> = plain(row, "task")?;
+                // Runs without a task come last.
+                tallies.entry((task.is_none(), task)).or_default().add(row, last)?;
             }
-            Ok(found)
+            Ok(tallies.into_iter().map(|((_, task), tally)| tally.stats(task)).collect())
         })
     }
 }
 
-/// The names under which executions stand, in order, by jumping through the
-/// index from one to the next.
-const TASKS: &str = "
-    WITH RECURSIVE names (name) AS (
-        SELECT MIN(task) FROM executions INDEXED BY executions_by_task WHERE task IS NOT NULL
-        UNION ALL
-        SELECT (SELECT MIN(task) FROM executions INDEXED BY executions_by_task WHERE task > name) FROM names WHERE name IS NOT NULL)
-    SELECT name FROM names WHERE name IS NOT NULL";
+/// One walk tells everything: a million rows take a second or two.
+const OF_ALL: &str = "
+    SELECT task, status, reason, slot_count, duration_ms
+    FROM executions INDEXED BY executions_by_time
+    WHERE ?1 IS NULL AND created_ms >= ?2
+    ORDER BY created_ms, serial";
 
-fn tasks(connection: &Connection) -> Result<Vec<String>, DbError> {
-    connection.prepare_cached(TASKS)?.query_and_then([], |row| plain(row, "name"))?.collect()
+const OF_ONE: &str = "
+    SELECT task, status, reason, slot_count, duration_ms
+    FROM executions INDEXED BY executions_by_task
+    WHERE task = ?1 AND created_ms >= ?2
+    ORDER BY created_ms, serial";
+
+/// What was counted so far.
+#[derive(Debug, Default)]
+struct Tallied {
+    runs: u64,
+    successes: u64,
+    missed: u64,
+    skipped: u64,
+    /// Of each success.
+    took: Vec<u64>,
+    last: VecDeque<(Status, Option<u64>)>,
 }
 
-/// One range of one index: `?1` is the task, `?2` the time.
-const fn range(task: Option<&str>) -> &'static str {
-    match task {
-        Some(_) => "executions INDEXED BY executions_by_task WHERE task = ?1 AND created_ms >= ?2",
-        None => "executions INDEXED BY executions_by_time WHERE task IS ?1 AND task IS NULL AND created_ms >= ?2",
+impl Tallied {
+    fn add(&mut self, row: &Row<'_>, last: u64) -> Result<(), DbError> {
+        let (status, took): (Status, Option<u64>) = (parsed(row, "status")?, optional_count(row, "duration_ms")?);
+        let reason: Option<String> = plain(row, "reason")?;
+        let slots = optional_count(row, "slot_count")?.unwrap_or(1);
+        match (status, reason.as_deref()) {
+            (Status::Success, _) => {
+                self.runs += 1;
+                self.successes += 1;
+                self.took.extend(took);
+            }
+            (Status::Failed | Status::Timeout | Status::Interrupted, _) => self.runs += 1,
+            (Status::Skipped, Some(MISSED)) => self.missed += slots,
+            (Status::Skipped, Some(OVERLAP | QUEUE_FULL)) => self.skipped += slots,
+            _ => {}
+        }
+        self.last.push_back((status, took));
+        if self.last.len() as u64 > last {
+            self.last.pop_front();
+        }
+        Ok(())
     }
-}
 
-fn sums_sql(range: &str) -> String {
-    format!(
-        "SELECT COUNT(*) AS found,
-                SUM(status IN ('success', 'failed', 'timeout', 'interrupted')) AS runs,
-                SUM(status = 'success') AS successes,
-                SUM(iif(reason = '{MISSED}', COALESCE(slot_count, 1), 0)) AS missed,
-                SUM(iif(reason IN ('{OVERLAP}', '{QUEUE_FULL}'), COALESCE(slot_count, 1), 0)) AS skipped
-         FROM {range}"
-    )
-}
-
-/// None where there is nothing to count.
-fn sums(connection: &Connection, task: Option<&str>, since: Timestamp) -> Result<Option<TaskStats>, DbError> {
-    let mut statement = connection.prepare_cached(&sums_sql(range(task)))?;
-    let mut rows = statement.query(params![task, since.ms()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    if count(row, "found")? == 0 {
-        return Ok(None);
+    fn stats(mut self, task: Option<String>) -> TaskStats {
+        self.took.sort_unstable();
+        // By rank: the smallest that so many of twenty are not longer than.
+        let rank = |part: usize| self.took.get((self.took.len() * part).div_ceil(20).saturating_sub(1)).copied();
+        TaskStats {
+            task,
+            runs: self.runs,
+            successes: self.successes,
+            missed: self.missed,
+            skipped: self.skipped,
+            median_ms: rank(10),
+            p95_ms: rank(19),
+            last: self.last.into(),
+        }
     }
-    Ok(Some(TaskStats {
-        task: None,
-        runs: count(row, "runs")?,
-        successes: count(row, "successes")?,
-        missed: count(row, "missed")?,
-        skipped: count(row, "skipped")?,
-        median_ms: None,
-        p95_ms: None,
-        last: Vec::new(),
-    }))
-}
-
-fn percentiles_sql(range: &str) -> String {
-    format!(
-        "WITH took AS (
-             SELECT duration_ms AS ms, ROW_NUMBER() OVER (ORDER BY duration_ms) AS place, COUNT(*) OVER () AS total
-             FROM {range} AND status = 'success')
-         SELECT MIN(iif(place * 2 >= total, ms, NULL)) AS median, MIN(iif(place * 20 >= total * 19, ms, NULL)) AS p95
-         FROM took"
-    )
-}
-
-/// By rank: the smallest that so many are not longer than.
-fn percentiles(connection: &Connection, task: Option<&str>, since: Timestamp) -> Result<(Option<u64>, Option<u64>), DbError> {
-    let mut statement = connection.prepare_cached(&percentiles_sql(range(task)))?;
-    let mut rows =
-        statement.query_and_then(params![task, since.ms()], |row| Ok((optional_count(row, "median")?, optional_count(row, "p95")?)))?;
-    rows.next().unwrap_or(Ok((None, None)))
-}
-
-fn newest_sql(range: &str) -> String {
-    format!("SELECT status, duration_ms FROM {range} ORDER BY created_ms DESC, serial DESC LIMIT ?3")
-}
-
-fn newest(connection: &Connection, task: Option<&str>, since: Timestamp, last: u64) -> Result<Vec<(Status, Option<u64>)>, DbError> {
-    let mut statement = connection.prepare_cached(&newest_sql(range(task)))?;
-    let rows = statement.query_and_then(params![task, since.ms(), integer(last)], |row| {
-        Ok((parsed(row, "status")?, optional_count(row, "duration_ms")?))
-    })?;
-    let mut newest: Vec<(Status, Option<u64>)> = rows.collect::<Result<_, DbError>>()?;
-    newest.reverse();
-    Ok(newest)
 }
 
 #[cfg(test)]
@@ -204,18 +184,11 @@ mod tests {
     }
 
     #[test]
-    fn every_count_reads_one_range_of_an_index() {
+    fn everything_is_counted_on_one_walk_through_one_range_of_an_index() {
         let home = Home::new();
         let database = home.open();
-        for (task, index) in [(Some("a"), "executions_by_task"), (None, "executions_by_time")] {
-            for sql in [sums_sql(range(task)), percentiles_sql(range(task)), newest_sql(range(task))] {
-                let plan = plan(&database, &sql);
-                let reads: Vec<_> = plan.iter().filter(|line| line.contains("executions")).collect();
-                let [only] = reads.as_slice() else { panic!("{plan:?}") };
-                assert!(only.starts_with("SEARCH") && only.contains(index), "{plan:?}");
-            }
-        }
-        let jumps = plan(&database, TASKS);
-        assert!(jumps.iter().filter(|line| line.contains("executions")).all(|line| line.starts_with("SEARCH")), "{jumps:?}");
+        let walk = |index: &str, range: &str| [format!("SEARCH executions USING INDEX {index} ({range})")];
+        assert_eq!(plan(&database, OF_ONE), walk("executions_by_task", "task=? AND created_ms>?"));
+        assert_eq!(plan(&database, OF_ALL), walk("executions_by_time", "created_ms>?"));
     }
 }
