@@ -13,8 +13,7 @@ use wardroom_core::manifest::Manifest;
 use wardroom_core::param::ParamSpec;
 
 use wardroom::config::{DEFAULT_CONCURRENCY, MAX_CONCURRENCY};
-use wardroom::schedule::MAX_WAITING;
-use wardroom::task::definition::DEFAULT_PAUSE_AFTER;
+use wardroom::task::definition::{DEFAULT_PAUSE_AFTER, MAX_WAITING};
 use wardroom_schedule::calendar::{MAX_PERIOD, MIN_PERIOD};
 use wardroom_schedule::due::{MAX_CATCH_UP, MISSED_WINDOW, TOLERANCE};
 use wardroom_schedule::retry::MAX_ATTEMPTS;

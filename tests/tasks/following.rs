@@ -109,7 +109,13 @@ fn a_changed_file_in_a_granted_folder_runs_the_task_once_for_a_burst() {
     let refused = home.try_task(&["add", "nosy", home.file("n.js", "return 1;").to_str().unwrap(), &watch]);
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("--allow-read="), "{refused}");
+    let writes = home.try_task(&["add", "eager", home.file("n.js", "return 1;").to_str().unwrap(), &watch, &read.replace("read", "write")]);
+    assert!(writes.code == Some(1) && writes.stderr.contains("run itself"), "{writes}");
     home.add("sort", "return 'sorted';", &[&read, &watch]);
+    // Whatever else wakes the daemon, no change is lost.
+    for busy in ["a", "b", "c"] {
+        home.add(busy, "return 1;", &["--every=1s"]);
+    }
     let daemon = home.serve();
     for n in 0..20 {
         std::fs::write(inbox.join(format!("{n}.txt")), "x").unwrap();

@@ -115,3 +115,40 @@ fn what_is_revoked_while_it_waits_is_revoked() {
     let row = home.runs("one").remove(0);
     assert_eq!(row["status"], "failed", "{row}");
 }
+
+#[test]
+fn a_grant_does_not_move_to_what_a_link_leads_to_since() {
+    let home = Home::new();
+    let (a, secret) = (folder(&home, "a"), folder(&home, "secret"));
+    home.add("one", READER, &["--param", &format!("directory={a}"), &format!("--allow-read={a}")]);
+    std::fs::remove_dir_all(&a).unwrap();
+    std::os::unix::fs::symlink(&secret, &a).unwrap();
+    for change in [["edit", "one", "--title=harmless"].as_slice(), ["upgrade", "one"].as_slice()] {
+        let refused = home.try_task(change);
+        assert_eq!(refused.code, Some(1), "{change:?}: {refused}");
+        assert!(refused.stderr.contains("something else is in its place") && refused.stderr.contains("--revoke="), "{refused}");
+    }
+    let stored = home.task_json(&["show", "one"])["grants"]["read"].clone();
+    assert_eq!(stored, json!([a]));
+    assert_ne!(home.try_task(&["run", "one"]).code, Some(0));
+}
+
+#[test]
+fn an_imported_task_ties_itself_to_nobody() {
+    let (home, other) = (Home::new(), Home::new());
+    home.add("first", TICK, &[]);
+    home.add("one", TICK, &["--after=first"]);
+    let out = home.work().join("out");
+    home.task(&["export", "one", "--output", out.to_str().unwrap()]);
+    other.add("first", TICK, &[]);
+    let imported = other.task(&["import", out.join("one.toml").to_str().unwrap()]);
+    assert!(imported.stderr.contains("--after=first"), "{imported}");
+    assert!(other.task_json(&["show", "one"])["after"].is_null());
+}
+
+#[test]
+fn a_credential_that_does_not_exist_is_not_waited_for() {
+    let home = Home::new();
+    let refused = home.try_task(&["add", "one", home.file("one.js", TICK).to_str().unwrap(), "--credential=LATER"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("credential add LATER"), "{refused}");
+}

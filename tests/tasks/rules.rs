@@ -187,3 +187,74 @@ fn what_is_kept_of_executions_is_the_tasks_to_say() {
         assert_eq!(home.run(&["exec", "logs", id]).text().contains("a line"), lines, "{keep}");
     }
 }
+
+#[test]
+fn the_rate_of_all_tasks_together_holds_for_those_that_are_due_at_once() {
+    let home = Home::new();
+    std::fs::write(home.path().join("config.toml"), "[schedule]\nrate = \"1/1h\"\n").unwrap();
+    for name in ["a", "b", "c", "d"] {
+        home.add(name, TICK, &["--every=1s"]);
+    }
+    seconds(2);
+    home.serve_once();
+    let succeeded = home.executions().iter().filter(|row| row["status"] == "success").count();
+    assert_eq!(succeeded, 1);
+    // Another daemon knows what the first one started.
+    seconds(1);
+    home.serve_once();
+    assert_eq!(home.executions().iter().filter(|row| row["status"] == "success").count(), 1);
+}
+
+#[test]
+fn a_run_by_hand_that_is_killed_does_not_stop_its_task() {
+    let home = Home::new();
+    home.add("slow", "if (params.long) await new Promise(done => setTimeout(done, 60000)); return 1;", &["--every=1s"]);
+    let by_hand = home.start(&["task", "run", "slow", "--param=long=true"]);
+    while home.runs("slow").iter().all(|row| row["status"] != "running") {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let daemon = home.serve();
+    daemon.until_stderr("skipped");
+    by_hand.signal(rustix::process::Signal::KILL);
+    daemon.until_stderr("slow: success");
+    drop((by_hand, daemon));
+}
+
+#[test]
+fn a_task_after_a_busier_one_obeys_its_own_rule() {
+    let home = Home::new();
+    home.add("src", TICK, &["--every=1s"]);
+    home.add("slow", "await new Promise(done => setTimeout(done, 60000));", &["--after=src"]);
+    let daemon = home.serve();
+    home.until_ended("src", 4);
+    let rows = home.runs("slow");
+    assert!(rows.iter().filter(|row| row["status"] == "running" || row["status"] == "queued").count() <= 1, "{rows:?}");
+    assert!(rows.iter().any(|row| row["reason"] == "overlap"), "{rows:?}");
+    drop(daemon);
+}
+
+#[test]
+fn a_moment_that_comes_while_it_is_saved_runs() {
+    let home = Home::new();
+    for round in 0..5 {
+        let soon = wardroom_core::clock::Timestamp::from_ms(now_ms() + 60 + 20 * round).to_string();
+        let file = home.file("soon.js", TICK);
+        let name = format!("soon-{round}");
+        if home.try_task(&["add", &name, file.to_str().unwrap(), "--at", &soon]).code == Some(0) {
+            seconds(1);
+            home.serve_once();
+            assert_eq!(words(&home.runs(&name), "status"), ["success"], "{soon}");
+        }
+    }
+}
+
+#[test]
+fn once_does_what_follows_too() {
+    let home = Home::new();
+    home.add("first", TICK, &["--every=1s"]);
+    home.add("second", TICK, &["--after=first"]);
+    home.add("third", TICK, &["--after=second"]);
+    seconds(1);
+    home.serve_once();
+    assert!(home.runs("third").iter().any(|row| row["status"] == "success"), "{:?}", home.executions());
+}

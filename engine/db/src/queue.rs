@@ -21,6 +21,7 @@ use wardroom_core::task::{TaskId, TaskName};
 use crate::audit::EncodedEvent;
 use crate::column::{integer, optional_parsed, optional_time, parsed, plain, time, word};
 use crate::executions::{Standing, begin_bare, change_status};
+use crate::slots::{WhenBusy, unfinished};
 use crate::writer::Answer;
 use crate::{AuditEvent, Database, DbError};
 
@@ -112,10 +113,12 @@ pub struct Following {
     pub task: TaskId,
     /// How its end counts.
     pub tally: Tally,
-    /// Queued in any case.
+    /// Queued in any case: retries.
     pub queue: Vec<NewQueued>,
-    /// Queued where the task had failed before.
-    pub on_recovery: Vec<NewQueued>,
+    /// Queued as the rule of their own task lets them.
+    pub followers: Vec<(NewQueued, WhenBusy)>,
+    /// The same, where the task had failed before.
+    pub on_recovery: Vec<(NewQueued, WhenBusy)>,
     /// Recorded where this pauses the task, and where an audit log was begun.
     pub pause: (String, Vec<AuditEvent>),
     /// When.
@@ -176,8 +179,15 @@ const STARTS_OF_ALL: &str = "
     ORDER BY started_ms";
 
 impl Database {
+    /// Puts an execution into the queue, as the rule of its task lets it; one
+    /// that it does not let is recorded as skipped.
+    pub fn enqueue_unless_busy(&self, row: NewQueued, when_busy: WhenBusy) -> Answer<bool> {
+        self.write(move |connection| enqueue_unless_busy(connection, &row, when_busy))
+    }
+
     /// Puts executions into the queue, all or none.
-    pub fn enqueue(&self, rows: Vec<NewQueued>) -> Answer<()> {
+    #[cfg(test)]
+    pub(crate) fn enqueue(&self, rows: Vec<NewQueued>) -> Answer<()> {
         self.write(move |connection| rows.iter().try_for_each(|row| insert_queued(connection, row)))
     }
 
@@ -325,6 +335,16 @@ pub(crate) fn insert_queued(connection: &Connection, row: &NewQueued) -> Result<
     Ok(())
 }
 
+/// Answers whether it waits now; where it may not, it is recorded as skipped.
+fn enqueue_unless_busy(connection: &Connection, row: &NewQueued, when_busy: WhenBusy) -> Result<bool, DbError> {
+    insert_queued(connection, row)?;
+    let Some(reason) = when_busy.refuses(unfinished(connection, row.task)?.saturating_sub(1)) else { return Ok(true) };
+    let standing = Standing::never_ran(Status::Skipped, Some(reason.to_owned()), row.created_at);
+    change_status(connection, row.id, row.attempt, &standing)?;
+    mark_followed(connection, row.id, row.attempt)?;
+    Ok(false)
+}
+
 /// Answers whether it was not before.
 fn mark_followed(connection: &Connection, id: ExecutionId, attempt: u32) -> Result<bool, DbError> {
     const MARK: &str = "
@@ -350,9 +370,12 @@ fn follow(connection: &Connection, following: &Following) -> Result<Followed, Db
     }
     let recovered = following.tally == Tally::Success && before > 0;
     let recovery = following.on_recovery.iter().filter(|_| recovered);
-    for row in following.queue.iter().chain(recovery) {
+    for row in &following.queue {
         insert_queued(connection, row)?;
         followed.queued += 1;
+    }
+    for (row, when_busy) in following.followers.iter().chain(recovery) {
+        followed.queued += usize::from(enqueue_unless_busy(connection, row, *when_busy)?);
     }
     Ok(followed)
 }
@@ -392,6 +415,7 @@ mod tests {
             task: task.id,
             tally: Tally::Nothing,
             queue: Vec::new(),
+            followers: Vec::new(),
             on_recovery: Vec::new(),
             pause: ("5 failures in a row".to_owned(), Vec::new()),
             at: at(5_000),
@@ -574,7 +598,7 @@ mod tests {
         let mut came = Vec::new();
         for tally in [Tally::Success, Tally::Failure { pause_after: None }, Tally::Nothing, Tally::Success, Tally::Success] {
             let mut following = ended(&database, &task).await;
-            (following.tally, following.on_recovery) = (tally, vec![waiting(&other, 5_000)]);
+            (following.tally, following.on_recovery) = (tally, vec![(waiting(&other, 5_000), WhenBusy::Queue(9))]);
             let followed = database.follow(following).await.unwrap();
             came.push((followed.failures, followed.queued, again(&database, &task).failures));
         }

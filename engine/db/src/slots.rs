@@ -26,13 +26,24 @@ pub struct SkippedRun {
     pub count: u64,
 }
 
-/// What to do with a slot whose task has executions that wait or run.
+/// What to do with a slot, or with an execution that follows another, whose task has executions that wait or run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenBusy {
     /// Skip it: `overlap`.
     Skip,
     /// Queue it, up to so many that wait; beyond, skip it: `queue-full`.
     Queue(u64),
+}
+
+impl WhenBusy {
+    /// Why it does not let another one wait, where so many wait or run.
+    pub(crate) const fn refuses(self, unfinished: u64) -> Option<&'static str> {
+        match self {
+            Self::Skip if unfinished > 0 => Some(OVERLAP),
+            Self::Queue(most) if unfinished > most => Some(QUEUE_FULL),
+            Self::Skip | Self::Queue(_) => None,
+        }
+    }
 }
 
 /// A task's slots up to a moment, and what is to become of them.
@@ -188,12 +199,7 @@ fn account(connection: &Connection, accounting: &Accounting) -> Result<Accounted
         if is_claimed(connection, &task, *at)? {
             continue;
         }
-        let reason = match accounting.when_busy {
-            WhenBusy::Skip if unfinished > 0 => Some(OVERLAP),
-            WhenBusy::Queue(most) if unfinished > most => Some(QUEUE_FULL),
-            _ => None,
-        };
-        if let Some(reason) = reason {
+        if let Some(reason) = accounting.when_busy.refuses(unfinished) {
             skip(connection, accounting, SkippedRun { first: *at, last: *at, count: 1 }, reason)?;
             accounted.skipped += 1;
         } else {
@@ -235,7 +241,7 @@ fn claim(connection: &Connection, task: &str, at: Timestamp, execution: Executio
     Ok(())
 }
 
-fn unfinished(connection: &Connection, task: TaskId) -> Result<u64, DbError> {
+pub(crate) fn unfinished(connection: &Connection, task: TaskId) -> Result<u64, DbError> {
     let mut statement = connection.prepare_cached(UNFINISHED)?;
     let mut rows = statement.query_and_then([task.subject()], |row| count(row, "unfinished"))?;
     rows.next().unwrap_or(Ok(0))

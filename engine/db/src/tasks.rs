@@ -421,6 +421,7 @@ pub(crate) fn pause(connection: &Connection, id: TaskId, reason: &str, now: Time
         WHERE id = ?3 AND paused_ms IS NULL";
     let paused = connection.prepare_cached(PAUSE)?.execute(params![now.ms(), reason, id.to_string()])? > 0;
     if paused {
+        empty_queue(connection, &id.subject(), "paused", now)?;
         close_span(connection, id, now)?;
     }
     Ok(paused)

@@ -201,6 +201,7 @@ impl From<ManageError> for CommandError {
                 command.hint(format!("Run what it is now with `wardroom task run {task}`."))
             }
             ManageError::OtherBytes { program, .. } => command.hint(format!("Run what it is now with `wardroom run {program}`.")),
+            ManageError::NotKept { .. } => command.hint("Give the params: `wardroom exec rerun ID --param NAME=VALUE`."),
             ManageError::Arguments { program, .. } => command.hint(format!("Give them again: `wardroom run {program} -- ARGS`.")),
             ManageError::Db(error) => command.with_db_hint(error),
             _ => command,
@@ -238,6 +239,9 @@ fn task_hint(error: &TaskError) -> Option<String> {
         TaskError::Schedules => "`--no-schedule` takes the one away that it has.".to_owned(),
         TaskError::Loop(_) => "Leave one of these links away.".to_owned(),
         TaskError::Unwatchable(folder) => format!("Allow it to read the folder: `--allow-read={folder}`."),
+        TaskError::SelfTriggered(_) => "Let it write elsewhere, or watch another folder.".to_owned(),
+        TaskError::Moved(place) => format!("Take it away with `--revoke='{place}'`, and grant what is there now if that is what you want."),
+        TaskError::NoCredential(name) => format!("`wardroom credential add {name} --host=HOST` stores it."),
         TaskError::Running(name) => {
             format!("`wardroom exec list --task={name}` shows what runs; `wardroom task rm {name} --force` cancels it.")
         }

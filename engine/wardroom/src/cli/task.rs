@@ -239,6 +239,12 @@ pub(super) struct UpgradeArguments {
     name: String,
     /// Another place to read the program from
     program: Option<String>,
+    /// One param; may be repeated
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    params: Vec<(String, String)>,
+    /// Params in place of all that the task has, as one JSON object; `@FILE` reads a file, `-` standard input
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    input: Option<String>,
     #[command(flatten)]
     grants: GrantFlags,
     /// Print JSON
@@ -512,10 +518,19 @@ impl UpgradeArguments {
             draft.program = here.join(program).display().to_string();
         }
         draft.grants = draft.grants.with(self.grants.texts(&here));
+        if let Some(input) = &self.input {
+            draft.params = params(input)?;
+        }
         let base = task.definition.base.clone();
         let saved =
-            wardroom.save_task(Saving { draft, seen: Some(&task), base: &base, text_params: Vec::new(), bytes: Bytes::Read }).await?;
+            wardroom.save_task(Saving { draft, seen: Some(&task), base: &base, text_params: self.params, bytes: Bytes::Read }).await?;
         let is_new = saved.task.record.digest != task.record.digest;
+        if is_new && !self.json {
+            // Whoever upgrades at the terminal decides that the new bytes keep it.
+            for grant in wardroom.database().grants(&saved.task.id().subject(), Some(saved.task.record.digest))? {
+                show::line(&format!("{WARN}keeps{WARN:#}: {} {}", grant.capability.name(), show::quoted_lines(&grant.scope)));
+            }
+        }
         let saved = grant_on_terminal(wardroom, saved, self.json).await?;
         saved_words(wardroom, &saved, if is_new { "upgraded" } else { "the same bytes:" }, self.json)
     }
@@ -650,6 +665,9 @@ fn list(wardroom: &Wardroom, tag: Option<&str>, json: bool) -> Result<(), Comman
     if json {
         return show::json(&serde_json::json!({"tasks": views.iter().map(|(_, view)| view).collect::<Vec<_>>()}));
     }
+    for damaged in wardroom.damaged_tasks()? {
+        show::line(&format!("{ERROR}damaged{ERROR:#}: {}", show::quoted_lines(&damaged.to_string())));
+    }
     if views.is_empty() {
         show::print("no tasks\n")?;
         show_hint("`wardroom task add NAME PROGRAM --every=1h` saves one.");
@@ -662,6 +680,7 @@ fn row(task: &Task, view: &TaskView) -> Vec<String> {
     let state = match (&view.paused, view.failures) {
         (Some(_), _) => "paused".to_owned(),
         (None, 0) => "ok".to_owned(),
+        (None, 1) => "1 failure".to_owned(),
         (None, failures) => format!("{failures} failures"),
     };
     vec![

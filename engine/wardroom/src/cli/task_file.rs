@@ -114,19 +114,42 @@ impl ImportArguments {
         let theirs = std::mem::take(&mut draft.grants);
         let file = here()?.join(&self.file);
         let base = file.parent().unwrap_or(Path::new("/")).to_owned();
-        let on_files = std::mem::take(&mut draft.on_files);
+        let linked = Linked {
+            on_files: std::mem::take(&mut draft.on_files),
+            after: std::mem::take(&mut draft.after),
+            on_failure: draft.on_failure.take(),
+            on_recovery: draft.on_recovery.take(),
+        };
         let saved = wardroom.save_task(Saving { draft, seen: None, base: &base, text_params: Vec::new(), bytes: Bytes::Read }).await?;
         let saved = grant_on_terminal(wardroom, saved, self.json).await?;
-        saved_words(wardroom, &saved, "imported", self.json)?;
-        if !self.json {
-            advise(saved.task.name().as_str(), &theirs, &on_files);
+        let dropped = flags(&theirs, &linked);
+        if self.json {
+            let name = saved.task.name();
+            let missing: Vec<String> = saved.missing.iter().map(wardroom_core::capability::Scope::flag).collect();
+            return show::json(&serde_json::json!({"task": name, "missing": missing, "dropped": dropped, "warnings": saved.warnings}));
+        }
+        saved_words(wardroom, &saved, "imported", false)?;
+        if !dropped.is_empty() {
+            show_hint(&format!(
+                "The file says what it was granted and tied to elsewhere. Nothing of it holds here; to have it so: `wardroom task edit {} {}`.",
+                saved.task.name(),
+                dropped.join(" ")
+            ));
         }
         Ok(())
     }
 }
 
-/// The command that would grant what the file's author had granted.
-fn advise(name: &str, theirs: &GrantTexts, on_files: &[String]) {
+/// What ties a task to others and to folders: for whoever imports it to say.
+struct Linked {
+    on_files: Vec<String>,
+    after: Vec<String>,
+    on_failure: Option<String>,
+    on_recovery: Option<String>,
+}
+
+/// The flags that would give what the file's author had given.
+fn flags(theirs: &GrantTexts, linked: &Linked) -> Vec<String> {
     let quoted = |flag: &str, text: &String| super::run::for_shell(&format!("{flag}={text}"));
     let of = |flag: &'static str, list: &[String]| list.iter().filter_map(|text| quoted(flag, text)).collect::<Vec<_>>();
     let mut flags = of("--allow-net", &theirs.net);
@@ -136,13 +159,11 @@ fn advise(name: &str, theirs: &GrantTexts, on_files: &[String]) {
     flags.extend(of("--allow-env", &theirs.env));
     flags.extend(of("--credential", &theirs.credentials));
     flags.extend(theirs.state.map(|size| format!("--state={size}")));
-    flags.extend(of("--on-files", on_files));
-    if !flags.is_empty() {
-        show_hint(&format!(
-            "The file says what it was granted elsewhere. Nothing of it holds here; to grant it: `wardroom task edit {name} {}`.",
-            flags.join(" ")
-        ));
-    }
+    flags.extend(of("--on-files", &linked.on_files));
+    flags.extend(of("--after", &linked.after));
+    flags.extend(of("--on-failure", linked.on_failure.as_slice()));
+    flags.extend(of("--on-recovery", linked.on_recovery.as_slice()));
+    flags
 }
 
 /// Opens an editor on a task's file until what it holds can be saved; `None`:

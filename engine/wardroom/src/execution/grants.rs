@@ -77,6 +77,19 @@ impl GrantTexts {
         *self == Self::default()
     }
 
+    /// All of the others are among these.
+    #[must_use]
+    pub fn holds(&self, others: &Self) -> bool {
+        let all = |own: &[String], other: &[String]| other.iter().all(|text| own.contains(text));
+        all(&self.net, &others.net)
+            && all(&self.read, &others.read)
+            && all(&self.write, &others.write)
+            && all(&self.sqlite, &others.sqlite)
+            && all(&self.env, &others.env)
+            && all(&self.credentials, &others.credentials)
+            && others.state.is_none_or(|size| self.state == Some(size))
+    }
+
     /// The texts of what is granted now.
     #[must_use]
     pub fn of(grants: &[GrantRecord]) -> Self {

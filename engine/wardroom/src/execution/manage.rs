@@ -59,6 +59,12 @@ pub enum ManageError {
         /// The task, where it was a run of one.
         task: Option<String>,
     },
+    /// Its params are not in its record.
+    #[error("the params of `{id}` were not kept, as its task wants it")]
+    NotKept {
+        /// Which.
+        id: ExecutionId,
+    },
     /// A command's arguments are not in its record.
     #[error("the arguments of the command `{id}` were not recorded")]
     Arguments {

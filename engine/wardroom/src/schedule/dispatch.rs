@@ -2,8 +2,10 @@
 //! start, and starting them.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 use wardroom_core::blame::Blame;
@@ -14,7 +16,7 @@ use wardroom_core::failure::{Failure, FailureKind};
 use wardroom_core::id::ExecutionId;
 use wardroom_core::task::{Occasion, TaskId, TaskName};
 use wardroom_db::{DbError, QueuedRecord};
-use wardroom_schedule::rate::RateLimit;
+use wardroom_schedule::rate::{MAX_RATE_PERIOD, RateLimit};
 use wardroom_schedule::rules::OverlapRule;
 
 use super::serve::{News, Told};
@@ -36,6 +38,10 @@ pub(super) struct Queue {
     next: Option<Timestamp>,
     /// More waits than was read.
     is_partial: bool,
+    /// When this scheduler began, and what it started since where a rate counts
+    /// it: rows are written a moment later.
+    began: Timestamp,
+    starts: Vec<(TaskId, Timestamp)>,
 }
 
 /// A run of this scheduler that ended.
@@ -57,8 +63,16 @@ enum Standing {
 }
 
 impl Queue {
-    pub(super) fn new() -> Self {
-        Self { waiting: VecDeque::new(), runs: JoinSet::new(), running: HashMap::new(), next: None, is_partial: false }
+    pub(super) fn new(began: Timestamp) -> Self {
+        Self {
+            began,
+            starts: Vec::new(),
+            waiting: VecDeque::new(),
+            runs: JoinSet::new(),
+            running: HashMap::new(),
+            next: None,
+            is_partial: false,
+        }
     }
 
     /// When the next that waits may start.
@@ -130,13 +144,17 @@ impl Queue {
         if task.record.paused_at.is_some() {
             return Ok(Standing::Never("paused".to_owned()));
         }
-        let of_task = self.running.values().filter(|id| **id == queued.task).count();
-        if of_task > 0 && task.definition.overlap != OverlapRule::Allow {
-            return Ok(Standing::Busy);
+        if task.definition.overlap != OverlapRule::Allow {
+            let own = self.running.values().any(|id| *id == queued.task);
+            // Also in another process, by hand.
+            let runs = |(_, _, status): &(ExecutionId, u32, Status)| *status == Status::Running;
+            if own || wardroom.db.unfinished(queued.task)?.iter().any(runs) {
+                return Ok(Standing::Busy);
+            }
         }
         let limits = [(Some(queued.task), task.definition.rate), (None, wardroom.config.schedule.rate)];
         for (of, rate) in limits {
-            let at = rate.map_or(Ok(now), |rate| earliest(wardroom, of, rate, now))?;
+            let at = rate.map_or(Ok(now), |rate| self.earliest(wardroom, of, rate, now))?;
             if at > now {
                 return Ok(Standing::Until(at));
             }
@@ -144,14 +162,39 @@ impl Queue {
         Ok(Standing::Ready(Box::new(task)))
     }
 
+    /// When a rate lets the next one start: what earlier schedulers started is in
+    /// the database, what this one did is known here.
+    fn earliest(&self, wardroom: &Wardroom, of: Option<TaskId>, rate: RateLimit, now: Timestamp) -> Result<Timestamp, TaskError> {
+        let period = i64::try_from(rate.period().as_millis()).unwrap_or(i64::MAX);
+        let after = Timestamp::from_ms(now.ms().saturating_sub(period));
+        let mut starts = wardroom.db.starts(of, after)?;
+        starts.retain(|at| *at < self.began);
+        let own = self.starts.iter().filter(|(task, at)| *at > after && of.is_none_or(|of| of == *task));
+        starts.extend(own.map(|(_, at)| *at));
+        Ok(rate.earliest(&starts, now))
+    }
+
+    /// Notes a start, and forgets those that no rate counts any more.
+    fn note_start(&mut self, wardroom: &Wardroom, task: &Task) {
+        if task.definition.rate.is_none() && wardroom.config.schedule.rate.is_none() {
+            return;
+        }
+        let now = wardroom.clock.now();
+        let oldest = now.ms() - i64::try_from(MAX_RATE_PERIOD.as_millis()).unwrap_or(i64::MAX);
+        self.starts.retain(|(_, at)| at.ms() > oldest);
+        self.starts.push((task.id(), now));
+    }
+
     fn start(&mut self, wardroom: &Arc<Wardroom>, queued: QueuedRecord, task: Task, told: &Arc<dyn Told>) {
         let key = (queued.id, queued.attempt);
         let name = task.name().clone();
         told.news(&News::Started { task: &name, id: queued.id, attempt: queued.attempt, scheduled_for: queued.scheduled_for });
+        self.note_start(wardroom, &task);
         self.running.insert(key, task.id());
         let wardroom = wardroom.clone();
         self.runs.spawn(async move {
-            run(&wardroom, &queued, &task).await;
+            // A bug of ours in one run holds up no other.
+            drop(AssertUnwindSafe(run(&wardroom, &queued, &task)).catch_unwind().await);
             Ended { key, name: task.name().clone() }
         });
     }
@@ -179,12 +222,6 @@ impl Queue {
     pub(super) async fn abandon(&mut self) {
         self.runs.shutdown().await;
     }
-}
-
-fn earliest(wardroom: &Wardroom, of: Option<TaskId>, rate: RateLimit, now: Timestamp) -> Result<Timestamp, TaskError> {
-    let period = i64::try_from(rate.period().as_millis()).unwrap_or(i64::MAX);
-    let starts = wardroom.db.starts(of, Timestamp::from_ms(now.ms().saturating_sub(period)))?;
-    Ok(rate.earliest(&starts, now))
 }
 
 async fn skip(wardroom: &Wardroom, queued: &QueuedRecord, reason: String) -> Result<(), TaskError> {

@@ -7,7 +7,7 @@ use wardroom_core::clock::Timestamp;
 use wardroom_core::execution::{Status, Trigger};
 use wardroom_core::id::ExecutionId;
 use wardroom_core::task::TaskId;
-use wardroom_db::{Accounted, Accounting, Answer, DbError, QueuedRecord, SkippedRun, WhenBusy};
+use wardroom_db::{Accounted, Accounting, Answer, DbError, QueuedRecord, SkippedRun};
 use wardroom_schedule::agenda::Agenda;
 use wardroom_schedule::calendar::Schedule;
 use wardroom_schedule::due::{Due, after_step, due};
@@ -18,8 +18,6 @@ use crate::task::TaskError;
 use crate::task::definition::Task;
 use crate::wardroom::Wardroom;
 
-/// Executions of one task that may wait in the queue.
-pub const MAX_WAITING: u64 = 100;
 /// Tasks whose slots are accounted for in one go: as many writes as the database
 /// commits together.
 const BATCH: usize = 256;
@@ -96,7 +94,7 @@ impl Calendars {
                 match self.begin(wardroom, *id, now) {
                     Ok(one) => fired.extend(one),
                     // One task that cannot be read stops no other.
-                    Err(error @ TaskError::Damaged { .. }) => {
+                    Err(error @ (TaskError::Damaged { .. } | TaskError::Db(DbError::Damaged { .. } | DbError::DamagedRow { .. }))) => {
                         self.known.remove(id);
                         told.news(&News::Trouble { message: error.to_string() });
                     }
@@ -144,6 +142,10 @@ impl Calendars {
         }
         if accounted.skipped > 0 {
             told.news(&News::Skipped { task: task.name(), count: accounted.skipped });
+            // What it waits for may be a run whose process died.
+            if wardroom.reap().await? > 0 {
+                wardroom.follow_all().await?;
+            }
         }
         if task.definition.overlap == OverlapRule::CancelPrevious && !accounted.queued.is_empty() {
             cancel_previous(wardroom, task.id(), &accounted.queued).await?;
@@ -162,10 +164,7 @@ fn accounting(task: &Task, revision: u64, due: &Due, now: Timestamp) -> Accounti
         digest: task.record.digest,
         fire: due.fire.iter().map(|slot| (slot.at, ExecutionId::fresh())).collect(),
         missed: due.missed.iter().map(|run| SkippedRun { first: run.first, last: run.last, count: run.count }).collect(),
-        when_busy: match task.definition.overlap {
-            OverlapRule::Skip => WhenBusy::Skip,
-            _ => WhenBusy::Queue(MAX_WAITING),
-        },
+        when_busy: task.when_busy(),
         cursor: due.cursor,
         now,
     }
@@ -202,6 +201,10 @@ const fn waiting(task: TaskId, at: Timestamp, id: ExecutionId, now: Timestamp) -
     }
 }
 
+fn by_hand(wardroom: &Wardroom, id: ExecutionId) -> Result<bool, TaskError> {
+    Ok(wardroom.db.execution(id, None)?.is_some_and(|record| record.summary.trigger == Trigger::Cli))
+}
+
 /// Ends whatever of a task waits or runs, but the newest that was queued now.
 async fn cancel_previous(wardroom: &Wardroom, task: TaskId, queued: &[ExecutionId]) -> Result<(), TaskError> {
     for (id, attempt, status) in wardroom.db.unfinished(task)? {
@@ -209,6 +212,8 @@ async fn cancel_previous(wardroom: &Wardroom, task: TaskId, queued: &[ExecutionI
             continue;
         }
         match status {
+            // Whoever runs it by hand waits for it.
+            Status::Running if by_hand(wardroom, id)? => {}
             Status::Running => drop(wardroom.cancel(&id.to_string()).await),
             _ => match wardroom.db.cancel_queued(id, attempt, wardroom.clock.now()).await {
                 // It began meanwhile: the next one finds it running.

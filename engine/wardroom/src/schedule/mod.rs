@@ -22,5 +22,4 @@ pub mod unit;
 mod watch;
 
 pub(crate) use dispatch::operator_env;
-pub use fire::MAX_WAITING;
 pub use serve::{News, ServeError, ServeOptions, Told};

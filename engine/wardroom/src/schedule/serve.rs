@@ -9,6 +9,7 @@ use wardroom_core::execution::Status;
 use wardroom_core::id::ExecutionId;
 use wardroom_core::task::TaskName;
 use wardroom_core::witness::BoxFuture;
+use wardroom_db::DbError;
 
 use super::dispatch::{Ended, Queue};
 use super::fire::Calendars;
@@ -142,8 +143,26 @@ enum Woken {
     Time(Awake),
     Told,
     Queued,
+    Files,
     Ended(Option<Ended>),
     Stop,
+}
+
+/// What comes after a turn of the loop.
+enum Turn {
+    On,
+    Done,
+    Stop,
+}
+
+/// How long the first wait is after something that passes.
+const SHORTEST_WAIT: Duration = Duration::from_millis(500);
+/// How long waits get.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The machine's trouble, and none of what is in the database.
+fn is_passing(error: &ServeError) -> bool {
+    matches!(error, ServeError::Task(TaskError::Db(DbError::Busy(_) | DbError::Full(_) | DbError::Disk(_))))
 }
 
 struct Scheduler {
@@ -176,8 +195,13 @@ impl Wardroom {
         };
         // Not with the first slot: that one would be late.
         self.host()?;
-        let scheduler =
-            Scheduler { wardroom: self.clone(), told, calendars: Calendars::default(), queue: Queue::new(), watch: Watch::default() };
+        let scheduler = Scheduler {
+            wardroom: self.clone(),
+            told,
+            calendars: Calendars::default(),
+            queue: Queue::new(self.clock.now()),
+            watch: Watch::default(),
+        };
         scheduler.run(&options, stop).await
     }
 }
@@ -185,41 +209,78 @@ impl Wardroom {
 impl Scheduler {
     async fn run(mut self, options: &ServeOptions, mut stop: BoxFuture<'_, ()>) -> Result<(), ServeError> {
         let timer = Timer::new()?;
-        let session = self.wardroom.session().await?.clone();
         self.look_again().await?;
         self.told.news(&News::Serving { next: self.calendars.next() });
+        let mut wait = SHORTEST_WAIT;
         loop {
-            let queued = self.calendars.fire(&self.wardroom, &*self.told).await?;
-            if !queued.is_empty() {
-                self.queue.add(queued);
-            }
-            self.queue.dispatch(&self.wardroom, &self.told).await?;
-            // What waits now waits for a later time.
-            if options.once && self.queue.running() == 0 {
-                return Ok(());
-            }
-            let next = earlier(self.calendars.next(), self.queue.next());
-            let woken = tokio::select! {
-                biased;
-                () = &mut stop => Woken::Stop,
-                ended = self.queue.ended() => Woken::Ended(ended),
-                awake = timer.until(next) => Woken::Time(awake?),
-                () = session.woken() => Woken::Told,
-                () = session.queued() => Woken::Queued,
-                () = self.watch.changed(&self.wardroom) => Woken::Queued,
-            };
-            match woken {
-                Woken::Time(Awake::Time) => {}
-                Woken::Time(Awake::ClockSet) => {
-                    self.told.news(&News::ClockSet);
-                    self.calendars.clock_set(self.wardroom.clock.now());
+            match self.turn(options, &timer, &mut stop).await {
+                Ok(Turn::On) => wait = SHORTEST_WAIT,
+                Ok(Turn::Done) => return Ok(()),
+                Ok(Turn::Stop) => return self.stop(options.grace).await,
+                // A disk that is full, a database that somebody keeps locked:
+                // what runs goes on, and what is due is due later.
+                Err(error) if is_passing(&error) => {
+                    self.told.news(&News::Trouble { message: error.to_string() });
+                    tokio::select! {
+                        () = &mut stop => return self.stop(options.grace).await,
+                        () = tokio::time::sleep(wait) => {}
+                    }
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                    // What was in hand when it failed is read again.
+                    self.calendars = Calendars::default();
+                    if let Err(error) = self.look_again().await
+                        && !is_passing(&error)
+                    {
+                        return Err(error);
+                    }
                 }
-                Woken::Told => self.look_again().await?,
-                Woken::Queued => self.queue.reload(&self.wardroom)?,
-                Woken::Ended(ended) => self.ended(ended)?,
-                Woken::Stop => return self.stop(options.grace).await,
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Does what is to do, and sleeps until there is more.
+    async fn turn(&mut self, options: &ServeOptions, timer: &Timer, stop: &mut BoxFuture<'_, ()>) -> Result<Turn, ServeError> {
+        let session = self.wardroom.session().await?.clone();
+        let queued = self.calendars.fire(&self.wardroom, &*self.told).await?;
+        if !queued.is_empty() {
+            self.queue.add(queued);
+        }
+        self.queue.dispatch(&self.wardroom, &self.told).await?;
+        if options.once && self.queue.running() == 0 {
+            // What followed from the last one waits in the database.
+            self.queue.reload(&self.wardroom)?;
+            self.queue.dispatch(&self.wardroom, &self.told).await?;
+            if self.queue.running() == 0 {
+                return Ok(Turn::Done);
+            }
+        }
+        let next = earlier(self.calendars.next(), self.queue.next());
+        let woken = tokio::select! {
+            biased;
+            () = stop => Woken::Stop,
+            ended = self.queue.ended() => Woken::Ended(ended),
+            awake = timer.until(next) => Woken::Time(awake?),
+            () = session.woken() => Woken::Told,
+            () = session.queued() => Woken::Queued,
+            () = self.watch.changed() => Woken::Files,
+        };
+        match woken {
+            Woken::Time(Awake::Time) => {}
+            Woken::Time(Awake::ClockSet) => {
+                self.told.news(&News::ClockSet);
+                self.calendars.clock_set(self.wardroom.clock.now());
+            }
+            Woken::Told => self.look_again().await?,
+            Woken::Queued => self.queue.reload(&self.wardroom)?,
+            Woken::Files => {
+                self.watch.enqueue(&self.wardroom).await?;
+                self.queue.reload(&self.wardroom)?;
+            }
+            Woken::Ended(ended) => self.ended(ended).await?,
+            Woken::Stop => return Ok(Turn::Stop),
+        }
+        Ok(Turn::On)
     }
 
     /// Everything that may have changed outside of this process.
@@ -237,11 +298,15 @@ impl Scheduler {
         Ok(())
     }
 
-    fn ended(&mut self, ended: Option<Ended>) -> Result<(), ServeError> {
-        match ended {
-            Some(ended) => Ok(self.queue.forget(&self.wardroom, &ended, &*self.told)?),
-            None => Ok(()),
+    async fn ended(&mut self, ended: Option<Ended>) -> Result<(), ServeError> {
+        if let Some(ended) = ended {
+            self.queue.forget(&self.wardroom, &ended, &*self.told)?;
         }
+        // Where following it failed, it is tried again here.
+        if self.wardroom.follow_all().await? > 0 {
+            self.queue.reload(&self.wardroom)?;
+        }
+        Ok(())
     }
 
     /// Lets running work finish for a while; what does not is interrupted, and

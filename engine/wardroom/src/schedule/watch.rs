@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 use wardroom_core::execution::{Status, Trigger};
 use wardroom_core::id::ExecutionId;
 use wardroom_core::task::TaskId;
-use wardroom_db::NewQueued;
+use wardroom_db::{NewQueued, WhenBusy};
 
 use crate::task::TaskError;
-use crate::task::definition::Task;
+use crate::task::definition::{MAX_WAITING, Task};
 use crate::wardroom::Wardroom;
 
 /// How long a folder has to be quiet.
@@ -30,12 +31,27 @@ pub(super) struct Watch {
     folders: BTreeMap<PathBuf, BTreeSet<TaskId>>,
     tell: UnboundedSender<Vec<PathBuf>>,
     told: UnboundedReceiver<Vec<PathBuf>>,
+    seen: Option<Seen>,
+}
+
+/// Changes that were seen and not acted on yet.
+struct Seen {
+    tasks: BTreeSet<TaskId>,
+    first: Instant,
+    last: Instant,
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Default for Watch {
     fn default() -> Self {
         let (tell, told) = unbounded_channel();
-        Self { watcher: None, folders: BTreeMap::new(), tell, told }
+        Self { watcher: None, folders: BTreeMap::new(), tell, told, seen: None }
     }
 }
 
@@ -63,40 +79,58 @@ impl Watch {
             self.folders = wanted;
             return Ok(());
         }
-        let tell = self.tell.clone();
+        let (tell, all) = (self.tell.clone(), wanted.keys().cloned().collect::<Vec<_>>());
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if let Ok(event) = event
-                && !matches!(event.kind, EventKind::Access(_))
-            {
-                // Nobody listens any more: the scheduler ended.
-                drop(tell.send(event.paths));
+            // Nobody listens any more: the scheduler ended.
+            match event {
+                // Too much happened to be told: everything may have changed.
+                Ok(event) if event.need_rescan() => drop(tell.send(all.clone())),
+                Ok(event) if !matches!(event.kind, EventKind::Access(_)) => drop(tell.send(event.paths)),
+                Ok(_) | Err(_) => {}
             }
         });
         let mut watcher = watcher.map_err(WatchError::System)?;
-        let mut trouble = None;
-        for folder in wanted.keys() {
-            if let Err(source) = watcher.watch(folder, RecursiveMode::Recursive) {
-                trouble = Some(WatchError::Folder { folder: folder.clone(), source });
+        let (mut trouble, mut watched) = (None, BTreeMap::new());
+        for (folder, tasks) in wanted {
+            match watcher.watch(&folder, RecursiveMode::Recursive) {
+                Ok(()) => drop(watched.insert(folder, tasks)),
+                // Left out, so that it is tried again at the next look.
+                Err(source) => trouble = Some(WatchError::Folder { folder, source }),
             }
         }
-        (self.watcher, self.folders) = (Some(watcher), wanted);
+        (self.watcher, self.folders) = (Some(watcher), watched);
         trouble.map_or(Ok(()), Err)
     }
 
-    /// Waits until something changed, and queues the tasks that it runs.
-    pub(super) async fn changed(&mut self, wardroom: &Wardroom) {
-        let Some(paths) = self.told.recv().await else { return std::future::pending().await };
-        let mut tasks = self.of(&paths);
-        let quiet = async {
-            while let Ok(Some(paths)) = tokio::time::timeout(QUIET, self.told.recv()).await {
-                tasks.extend(of(&self.folders, &paths));
+    /// Waits until something changed and then was quiet. Whoever stops waiting
+    /// loses nothing: what was seen is kept.
+    pub(super) async fn changed(&mut self) {
+        loop {
+            let quiet = self.seen.as_ref().map(|seen| (seen.last + QUIET).min(seen.first + AT_MOST));
+            tokio::select! {
+                paths = self.told.recv() => self.see(&paths.unwrap_or_default()),
+                () = until(quiet) => return,
             }
-        };
-        drop(tokio::time::timeout(AT_MOST, quiet).await);
-        for task in tasks {
-            // A task that went meanwhile has nothing to run.
-            drop(enqueue(wardroom, task).await);
         }
+    }
+
+    fn see(&mut self, paths: &[PathBuf]) {
+        let tasks = self.of(paths);
+        if tasks.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let seen = self.seen.get_or_insert_with(|| Seen { tasks: BTreeSet::new(), first: now, last: now });
+        seen.tasks.extend(tasks);
+        seen.last = now;
+    }
+
+    /// Queues the tasks that what was seen runs.
+    pub(super) async fn enqueue(&mut self, wardroom: &Wardroom) -> Result<(), TaskError> {
+        for task in self.seen.take().map(|seen| seen.tasks).unwrap_or_default() {
+            enqueue(wardroom, task).await?;
+        }
+        Ok(())
     }
 
     fn of(&self, paths: &[PathBuf]) -> BTreeSet<TaskId> {
@@ -121,10 +155,12 @@ fn wanted(tasks: &[Task]) -> BTreeMap<PathBuf, BTreeSet<TaskId>> {
 
 async fn enqueue(wardroom: &Wardroom, id: TaskId) -> Result<(), TaskError> {
     let Some(task) = wardroom.db.task_by_id(id)?.map(Task::read).transpose()? else { return Ok(()) };
-    let waits = wardroom.db.unfinished(id)?.iter().any(|(_, _, status)| *status == Status::Queued);
-    if waits {
+    // One that waits sees this change too.
+    if wardroom.db.unfinished(id)?.iter().any(|(_, _, status)| *status == Status::Queued) {
         return Ok(());
     }
+    // One that runs may have looked already: another one waits for its end.
+    let when_busy = WhenBusy::Queue(MAX_WAITING);
     let row = NewQueued {
         id: ExecutionId::fresh(),
         attempt: 1,
@@ -138,5 +174,6 @@ async fn enqueue(wardroom: &Wardroom, id: TaskId) -> Result<(), TaskError> {
         not_before: None,
         origin: None,
     };
-    Ok(wardroom.db.enqueue(vec![row]).await?)
+    wardroom.db.enqueue_unless_busy(row, when_busy).await?;
+    Ok(())
 }

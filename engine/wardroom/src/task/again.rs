@@ -7,7 +7,7 @@ use wardroom_core::id::ExecutionId;
 use wardroom_core::limit::NamedLimits;
 use wardroom_core::plan::Plan;
 use wardroom_core::program::{Entry, ProgramName};
-use wardroom_core::task::{Occasion, TaskId};
+use wardroom_core::task::{Keep, Occasion, TaskId};
 use wardroom_db::ExecutionRecord;
 
 use super::TaskError;
@@ -49,6 +49,9 @@ impl Wardroom {
         if let Some(task) = TaskId::of_subject(subject) {
             let name = record.summary.task.clone().unwrap_or_default();
             let task = self.db.task_by_id(task)?.map(Task::read).transpose()?.ok_or_else(|| self.unknown_task(&name))?;
+            if task.definition.keep == Keep::None && text_params.is_empty() && !task.definition.params.is_empty() {
+                return Err(ManageError::NotKept { id: record.summary.id }.into());
+            }
             let program = task.definition.origin.display().to_string();
             return Ok((task.request(Run { id, attempt, trigger, occasion, params, text_params, offered }), program));
         }

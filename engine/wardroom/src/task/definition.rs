@@ -11,7 +11,7 @@ use wardroom_core::id::ExecutionId;
 use wardroom_core::limit::{DurationText, NamedLimits};
 use wardroom_core::program::ProgramName;
 use wardroom_core::task::{Keep, Occasion, TaskId, TaskName};
-use wardroom_db::TaskRecord;
+use wardroom_db::{TaskRecord, WhenBusy};
 use wardroom_schedule::calendar::Schedule;
 use wardroom_schedule::rate::RateLimit;
 use wardroom_schedule::retry::RetryRule;
@@ -27,6 +27,9 @@ use crate::execution::store::StoredProgram;
 /// Failures in a row after which a task is paused, unless somebody says
 /// otherwise.
 pub const DEFAULT_PAUSE_AFTER: u32 = 5;
+
+/// Executions of one task that may wait in the queue.
+pub const MAX_WAITING: u64 = 100;
 
 /// When a task is due, as it was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +103,14 @@ impl Task {
     /// The wait before the attempt that follows a failed one, where one does.
     pub(crate) fn retry_delay(&self, failed_attempt: u32, random: u64) -> Option<Duration> {
         self.definition.retry.delay(failed_attempt, random)
+    }
+
+    /// What becomes of another execution while some wait or run.
+    pub(crate) const fn when_busy(&self) -> WhenBusy {
+        match self.definition.overlap {
+            OverlapRule::Skip => WhenBusy::Skip,
+            OverlapRule::Queue | OverlapRule::CancelPrevious | OverlapRule::Allow => WhenBusy::Queue(MAX_WAITING),
+        }
     }
 
     pub(crate) fn pause_after(&self) -> Option<u32> {

@@ -13,7 +13,7 @@ use wardroom_core::execution::{Status, Trigger};
 use wardroom_core::failure::FailureKind;
 use wardroom_core::id::ExecutionId;
 use wardroom_core::task::TaskId;
-use wardroom_db::{ExecutionRecord, Followed, Following, LinkKind, NewQueued, Tally, TaskRecord};
+use wardroom_db::{DbError, ExecutionRecord, Followed, Following, LinkKind, NewQueued, Tally, TaskRecord, WhenBusy};
 
 use super::TaskError;
 use super::definition::Task;
@@ -65,16 +65,18 @@ impl Wardroom {
         let following = match self.db.task_by_id(task)?.map(Task::read).transpose()? {
             Some(task) => {
                 let following = self.following(&task, &record, now)?;
-                // It may pause the task.
-                if matches!(following.tally, Tally::Failure { .. }) {
+                // It will pause the task.
+                if matches!(following.tally, Tally::Failure { pause_after: Some(most) } if task.record.failures + 1 >= most) {
                     self.account_before_change(&task).await?;
+                    self.wake_scheduler().await;
                 }
                 following
             }
             None => nothing(&record, task, now),
         };
         let followed = self.db.follow(following).await?;
-        if followed.queued > 0 {
+        // Something waits for its turn, or for the end of this one.
+        if followed.queued > 0 || record.summary.trigger == Trigger::Cli {
             self.wake_scheduler().await;
         }
         Ok(followed)
@@ -88,7 +90,11 @@ impl Wardroom {
     pub async fn follow_all(&self) -> Result<usize, TaskError> {
         let left = self.db.unfollowed()?;
         for ended in &left {
-            self.follow(ended.id, ended.attempt).await?;
+            match self.follow(ended.id, ended.attempt).await {
+                // What cannot be read keeps nothing else from it.
+                Ok(_) | Err(TaskError::Damaged { .. } | TaskError::Db(DbError::Damaged { .. } | DbError::DamagedRow { .. })) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(left.len())
     }
@@ -101,7 +107,7 @@ impl Wardroom {
             Verdict::Nothing => {}
             Verdict::Success => {
                 following.tally = if by_hand { Tally::Nothing } else { Tally::Success };
-                following.queue = self.followers(record, task.id(), LinkKind::After, now)?;
+                following.followers = self.followers(record, task.id(), LinkKind::After, now)?;
                 following.on_recovery = self.followers(record, task.id(), LinkKind::OnRecovery, now)?;
             }
             Verdict::Retry(_) | Verdict::Failure if by_hand => {}
@@ -116,7 +122,7 @@ impl Wardroom {
 
     fn failed(&self, following: &mut Following, task: &Task, record: &ExecutionRecord, now: Timestamp) -> Result<(), TaskError> {
         following.tally = Tally::Failure { pause_after: task.pause_after() };
-        following.queue = self.followers(record, task.id(), LinkKind::OnFailure, now)?;
+        following.followers = self.followers(record, task.id(), LinkKind::OnFailure, now)?;
         let reason = format!("{} failures in a row", task.definition.pause_after);
         let detail = serde_json::json!({ "reason": reason });
         let events = self.audited(|| audit::by_engine(now, event::TASK_PAUSED, task.name().as_str(), detail))?;
@@ -124,11 +130,18 @@ impl Wardroom {
         Ok(())
     }
 
-    fn followers(&self, record: &ExecutionRecord, source: TaskId, kind: LinkKind, now: Timestamp) -> Result<Vec<NewQueued>, TaskError> {
+    fn followers(
+        &self,
+        record: &ExecutionRecord,
+        source: TaskId,
+        kind: LinkKind,
+        now: Timestamp,
+    ) -> Result<Vec<(NewQueued, WhenBusy)>, TaskError> {
         let mut queue = Vec::new();
         for (found, task) in self.db.followers(source)? {
             if found == kind && !self.is_in_chain(record, task.id)? {
-                queue.push(following_run(&task, record, kind, now));
+                let row = following_run(&task, record, kind, now);
+                queue.push((row, Task::read(task)?.when_busy()));
             }
         }
         Ok(queue)
@@ -159,6 +172,7 @@ fn nothing(record: &ExecutionRecord, task: TaskId, at: Timestamp) -> Following {
         task,
         tally: Tally::Nothing,
         queue: Vec::new(),
+        followers: Vec::new(),
         on_recovery: Vec::new(),
         pause: (String::new(), Vec::new()),
         at,

@@ -18,6 +18,7 @@ pub mod state;
 
 use wardroom_core::blame::Blame;
 use wardroom_core::clock::Timestamp;
+use wardroom_core::credential::CredentialName;
 use wardroom_core::execution::Status;
 use wardroom_core::id::ExecutionId;
 use wardroom_core::limit::LimitError;
@@ -98,6 +99,15 @@ pub enum TaskError {
     /// A folder to be watched that it may not read.
     #[error("the task watches `{0}`, which it may not read")]
     Unwatchable(String),
+    /// A folder to be watched that it may write: it would run itself.
+    #[error("the task watches `{0}`, which it may write: it would run itself for ever")]
+    SelfTriggered(String),
+    /// Granted was a place, and now something else is there.
+    #[error("what was granted as `{0}` is not there any more, or something else is in its place")]
+    Moved(String),
+    /// A credential that does not exist.
+    #[error("there is no credential `{0}`")]
+    NoCredential(CredentialName),
     /// Its program.
     #[error(transparent)]
     Program(#[from] ProgramNameError),
@@ -181,13 +191,22 @@ impl Wardroom {
         TaskError::Unknown { name: name.to_owned(), near }
     }
 
-    /// All tasks, in order of their names.
+    /// All tasks that can be read, in order of their names.
     ///
     /// # Errors
     ///
-    /// [`TaskError::Db`], or [`TaskError::Damaged`].
+    /// [`TaskError::Db`].
     pub fn tasks(&self) -> Result<Vec<Task>, TaskError> {
-        self.db.tasks()?.into_iter().map(Task::read).collect()
+        Ok(self.db.tasks()?.into_iter().filter_map(|record| Task::read(record).ok()).collect())
+    }
+
+    /// What is wrong with those that cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Db`].
+    pub fn damaged_tasks(&self) -> Result<Vec<TaskError>, TaskError> {
+        Ok(self.db.tasks()?.into_iter().filter_map(|record| Task::read(record).err()).collect())
     }
 
     /// The bytes that a task pins.
@@ -279,16 +298,18 @@ impl Wardroom {
     /// [`TaskError::Unknown`], [`TaskError::Running`], [`TaskError::InUse`],
     /// [`TaskError::Changed`], or [`TaskError::Db`].
     pub async fn remove_task(&self, name: &str, force: bool) -> Result<TaskRecord, TaskError> {
-        let task = self.task(name)?;
+        let found = name.parse().ok().map(|name| self.db.task(&name)).transpose()?.flatten();
+        // Not as a task: one that is damaged can be removed.
+        let record = found.ok_or_else(|| self.unknown_task(name))?;
         self.reap().await?;
-        let running = self.db.unfinished(task.id())?.into_iter().filter(|(_, _, status)| *status == Status::Running);
+        let running = self.db.unfinished(record.id)?.into_iter().filter(|(_, _, status)| *status == Status::Running);
         let running: Vec<ExecutionId> = running.map(|(id, _, _)| id).collect();
-        let users = self.users(task.id())?;
+        let users = self.users(record.id)?;
         if !force && !running.is_empty() {
-            return Err(TaskError::Running(task.record.name));
+            return Err(TaskError::Running(record.name));
         }
         if !force && !users.is_empty() {
-            return Err(TaskError::InUse { name: task.record.name, users });
+            return Err(TaskError::InUse { name: record.name, users });
         }
         for id in running {
             match self.cancel(&id.to_string()).await {
@@ -296,16 +317,18 @@ impl Wardroom {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.account_before_change(&task).await?;
+        if let Ok(task) = Task::read(record.clone()) {
+            self.account_before_change(&task).await?;
+        }
         let now = self.clock.now();
         let events = self.audited(|| audit::by_operator(now, event::TASK_REMOVED, name, serde_json::json!({})))?;
-        match self.db.remove_task(&task.record, now, events).await? {
+        match self.db.remove_task(&record, now, events).await? {
             TaskChange::Done => {}
             TaskChange::Missing => return Err(self.unknown_task(name)),
-            TaskChange::Changed | TaskChange::NameTaken => return Err(TaskError::Changed(task.record.name)),
+            TaskChange::Changed | TaskChange::NameTaken => return Err(TaskError::Changed(record.name)),
         }
         self.wake_scheduler().await;
-        Ok(task.record)
+        Ok(record)
     }
 
     /// The tasks whose own text names this one.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use wardroom_core::capability::{Grants, Scope};
 use wardroom_core::clock::Timestamp;
 use wardroom_core::credential::CredentialName;
@@ -22,7 +22,7 @@ use super::TaskError;
 use super::definition::{DEFAULT_PAUSE_AFTER, Definition, Task, When};
 use super::draft::TaskDraft;
 use crate::audit::{self, event};
-use crate::execution::grants::stored;
+use crate::execution::grants::{GrantTexts, stored};
 use crate::execution::resolve::{RunRequest, Source, read_program};
 use crate::execution::store::StoredProgram;
 use crate::wardroom::Wardroom;
@@ -71,6 +71,8 @@ pub(super) struct Judged {
     program: Program,
     pub(super) plan: Plan,
     pub(super) warnings: Vec<String>,
+    /// When it was judged: a moment ahead of this is due.
+    at: Timestamp,
 }
 
 impl Wardroom {
@@ -85,7 +87,7 @@ impl Wardroom {
         if let Some(seen) = seen.as_ref().filter(|seen| seen.record.schedule != judged.terms.schedule) {
             self.account_before_change(seen).await?;
         }
-        let now = self.clock.now();
+        let now = judged.at;
         self.components().put(&judged.program)?;
         let name = judged.terms.name.clone();
         let new_requests = self.new_requests(seen.as_ref(), &judged.plan).await;
@@ -137,7 +139,7 @@ impl Wardroom {
         let links = self.judged_links(id, &name, draft)?;
         let (source, origin) = source(saving, id)?;
         let resolved = self.resolve(self.trial_request(saving, source, &name)).await?;
-        let grants = self.scopes(saving.base, &draft.grants)?;
+        let grants = self.judged_grants(saving)?;
         let on_files = self.watched(saving, &grants)?;
         let plan = resolved.clone().authorize(&Grants(grants.clone())).map_err(crate::execution::resolve::ResolveError::from)?;
         let program = (*resolved.program).clone();
@@ -154,7 +156,7 @@ impl Wardroom {
             origin,
             args: draft.args.clone(),
             base: saving.base.to_owned(),
-            params: resolved.input.params.clone(),
+            params: given(saving, &resolved.input.params),
             limits: draft.limits.clone(),
             when: When { cron: draft.cron.clone(), every: draft.every, at: draft.at.clone() },
             zone,
@@ -175,7 +177,35 @@ impl Wardroom {
             grants: stored(&grants),
         };
         let warnings = self.warnings(&plan, &grants)?;
-        Ok(Judged { id, terms, program, plan, warnings })
+        Ok(Judged { id, terms, program, plan, warnings, at: now })
+    }
+
+    /// What was granted before holds for the place that it was granted for, and
+    /// for no other that is in its stead; what is new is what it is now.
+    fn judged_grants(&self, saving: &Saving<'_>) -> Result<Vec<Scope>, TaskError> {
+        let stored = match saving.seen {
+            Some(seen) => self.db.grants(&seen.id().subject(), Some(seen.record.digest))?,
+            None => Vec::new(),
+        };
+        let (mut scopes, mut before) = (Vec::new(), Vec::new());
+        for grant in &stored {
+            let text = GrantTexts::of(std::slice::from_ref(grant));
+            if saving.draft.grants.holds(&text) {
+                let scope = self.stored_scope(grant).ok_or_else(|| TaskError::Moved(grant.scope.clone()))?;
+                scopes.push(scope);
+                before.push(grant.scope.clone());
+            }
+        }
+        for scope in self.scopes(saving.base, &saving.draft.grants.clone().without(&before))? {
+            if let Scope::Credential(credential) = &scope
+                && self.db.credential(&credential.name)?.is_none()
+            {
+                // A grant would wait for whatever is stored under that name later.
+                return Err(TaskError::NoCredential(credential.name.clone()));
+            }
+            scopes.push(scope);
+        }
+        Ok(scopes)
     }
 
     fn trial_request(&self, saving: &Saving<'_>, source: Source, name: &TaskName) -> RunRequest {
@@ -187,7 +217,7 @@ impl Wardroom {
             trigger: Trigger::Cli,
             occasion: Occasion { task: Some(name.clone()), ..Occasion::default() },
             params: saving.draft.params.clone(),
-            offered: serde_json::Map::new(),
+            offered: Map::new(),
             text_params: saving.text_params.clone(),
             args: saving.draft.args.clone(),
             limits: saving.draft.limits.clone(),
@@ -225,6 +255,14 @@ impl Wardroom {
         for text in &saving.draft.on_files {
             let folder = self.home.folder_scope(saving.base, text).map_err(crate::execution::grants::GrantError::from)?;
             let absolute = folder.absolute().to_owned();
+            if saving.seen.is_some_and(|seen| seen.definition.on_files.iter().any(|known| known.as_os_str() == text.as_str()))
+                && absolute.as_os_str() != text.as_str()
+            {
+                return Err(TaskError::Moved(text.clone()));
+            }
+            if grants.iter().any(|grant| grant.covers(&Scope::Write(folder.clone()))) {
+                return Err(TaskError::SelfTriggered(text.clone()));
+            }
             let wanted = Scope::Read(folder);
             if !grants.iter().any(|grant| grant.covers(&wanted)) {
                 return Err(TaskError::Unwatchable(text.clone()));
@@ -286,6 +324,13 @@ fn schedule(draft: &TaskDraft, seen: Option<&Task>, zone: &Zone, now: Timestamp)
         When { cron: None, every: None, at: Some(text) } => Ok(Some(Schedule::at(&text, zone.clone(), now)?)),
         _ => Err(TaskError::Schedules),
     }
+}
+
+/// The params that somebody gave, as the program reads them. Its defaults are
+/// its own, and may be others in its next version.
+fn given(saving: &Saving<'_>, complete: &Map<String, Value>) -> Map<String, Value> {
+    let is_given = |name: &String| saving.draft.params.contains_key(name) || saving.text_params.iter().any(|(given, _)| given == name);
+    complete.iter().filter(|(name, _)| is_given(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Where the bytes come from, and where they were read.
