@@ -229,6 +229,7 @@ fn escaped_for_json_as_dotnet_does() {
 fn control_characters_in_either_case_of_digits() {
     removes(b"escape\x1B[0m", br"escape\u001b[0m");
     removes(b"escape\x1B[0m", br"escape\u001B[0m");
+    removes(&[0x1E; 8], r"\u001E".repeat(8).as_bytes());
 }
 
 #[test]
