@@ -197,7 +197,9 @@ fn perform(task: &str, folder: &Path) -> Result<String, VaultError> {
         "note" => {
             let note = KeychainNote::new("wardroom", "0190b5a0")?;
             let before = note.get()?;
-            note.set("head 1")?;
+            note.set(&"h".repeat(2048))?;
+            assert_eq!(note.set(&"h".repeat(2049)), Err(KeychainError::Note));
+            assert_eq!(note.get()?.map(|note| note.len()), Some(2048));
             note.set("head 2")?;
             Ok(format!("{before:?} then {:?}", note.get()?))
         }

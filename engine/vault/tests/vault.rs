@@ -722,6 +722,18 @@ mod key_files {
         assert!(matches!(discard_unsaved(&through), Err(VaultError::KeyFile(KeyFileError::Io { .. }))));
     }
 
+    /// Whoever reads what is no folder could wait there without end.
+    #[test]
+    fn a_path_through_a_pipe_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let (done, waiting) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(key_file(&pipe).0.probe().unwrap_err()));
+        let error = waiting.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+        assert!(matches!(error, VaultError::KeyFile(KeyFileError::Io { .. })), "{error}");
+    }
+
     #[test]
     fn two_that_write_at_once_lose_no_key() {
         let folder = tempfile::tempdir().unwrap();

@@ -261,3 +261,18 @@ fn native_store() -> Result<Arc<CredentialStore>, Error> {
 fn native_store() -> Result<Arc<CredentialStore>, Error> {
     Err(Error::NotSupportedByStore("there is no keychain for this operating system".to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_no_person_can_mend_is_the_machines() {
+        for error in [KeychainError::Forgetful, KeychainError::Note] {
+            assert_eq!(error.blame(), Blame::Host, "{error}");
+        }
+        for error in [KeychainError::Locked, KeychainError::TimedOut, KeychainError::Unavailable("no bus".to_owned())] {
+            assert_eq!(error.blame(), Blame::Operator, "{error}");
+        }
+    }
+}

@@ -116,6 +116,12 @@ fn what_is_encoded_and_hides_nothing_stays_as_it_is() {
     assert_eq!(out.path_and_query, format!("/a%20b/{VALUE}?k={VALUE}&x=%31"));
     assert_eq!(out.body, Some(format!("x=%31&k={VALUE}").into_bytes()));
     assert!(ring.check(&draft("https://any.example/a%20b?x=%31", &[], None)).unwrap().is_empty());
+    // Whoever reads a header, JSON or a text takes `%77` for no `w`.
+    let hidden = mark.replacen('w', "%77", 1);
+    for kind in ["application/json", "text/plain"] {
+        let sent = [("content-type", kind), ("x-key", &hidden)];
+        assert!(ring.check(&draft("https://api.example.org/", &sent, Some(&hidden))).unwrap().is_empty(), "{kind}");
+    }
 }
 
 #[test]
