@@ -38,3 +38,17 @@ impl Secret {
         self.0.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_as_long_as_it_was() {
+        for (bytes, len) in [(b"".as_slice(), 0), (b"\xFF", 1), (b"value", 5)] {
+            let secret = Secret::new(bytes.to_vec());
+            assert_eq!((secret.expose_bytes(), secret.len(), secret.is_empty()), (bytes, len, len == 0));
+            assert_eq!(secret.expose_text(), std::str::from_utf8(bytes).ok());
+        }
+    }
+}

@@ -293,11 +293,7 @@ impl FreshKey {
         } else {
             let master = MasterKey::generate()?;
             place.source.store(place.key_id, &master)?;
-            match place.source.load(place.key_id)? {
-                Some(kept) if kept.is_same(&master) => {}
-                Some(_) => return Err(KeychainError::Forgetful.into()),
-                None => return Err(VaultError::KeyMissing { place: place.source, key_id: place.key_id }),
-            }
+            kept(&place, &master, place.source.load(place.key_id)?)?;
             master.derive(&salt, iterations)
         };
         Ok(Self { place, salt, key })
@@ -316,5 +312,29 @@ impl FreshKey {
         let record =
             VaultRecord { key: self.place, key_version, iterations, salt: self.salt, check, created_at: now, pending: None, retired };
         Ok((record, vault))
+    }
+}
+
+/// What a place gave back, against what it was given.
+fn kept(place: &KeyPlace, given: &MasterKey, back: Option<MasterKey>) -> Result<(), VaultError> {
+    match back {
+        Some(back) if back.is_same(given) => Ok(()),
+        Some(_) => Err(KeychainError::Forgetful.into()),
+        None => Err(VaultError::KeyMissing { place: place.source.clone(), key_id: place.key_id }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_gives_back_another_key_or_none_has_not_kept_it() {
+        let place = KeyPlace { source: Source::Memory, key_id: KeyId::fresh() };
+        let (given, other) = (MasterKey::generate().unwrap(), MasterKey::generate().unwrap());
+        assert!(kept(&place, &given, Some(given.duplicate())).is_ok());
+        assert!(matches!(kept(&place, &given, Some(other)), Err(VaultError::Keychain(KeychainError::Forgetful))));
+        let missing = kept(&place, &given, None);
+        assert!(matches!(missing, Err(VaultError::KeyMissing { key_id, .. }) if key_id == place.key_id));
     }
 }

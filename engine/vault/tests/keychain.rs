@@ -193,11 +193,22 @@ fn perform(task: &str, folder: &Path) -> Result<String, VaultError> {
             let opened = SealedVault::new(read()).unlock(&NoPassphrases)?.open(&identity, &sealed)?;
             Ok(opened.expose_text().unwrap().to_owned())
         }
+        "two" => {
+            let create = || SealedVault::create(source.clone(), &NoPassphrases, Timestamp::from_ms(0)).map(|(record, _)| record);
+            let (first, second) = (create()?, create()?);
+            for record in [&first, &second] {
+                drop(SealedVault::new(record.clone()).unlock(&NoPassphrases)?);
+                wardroom_vault::vault::discard_unsaved(record)?;
+            }
+            Ok("both".to_owned())
+        }
         "remove" => wardroom_vault::vault::discard_unsaved(&read()).map(|()| "removed".to_owned()),
         "note" => {
             let note = KeychainNote::new("wardroom", "0190b5a0")?;
             let before = note.get()?;
-            note.set("head 1")?;
+            note.set(&"h".repeat(2048))?;
+            assert_eq!(note.set(&"h".repeat(2049)), Err(KeychainError::Note));
+            assert_eq!(note.get()?.map(|note| note.len()), Some(2048));
             note.set("head 2")?;
             Ok(format!("{before:?} then {:?}", note.get()?))
         }
@@ -216,6 +227,7 @@ fn a_key_outlives_the_keychain_s_own_restart() {
     let session = Session::new();
     let keyring = session.keyring(true);
     assert_eq!(session.ask("probe").0, "works");
+    assert_eq!(session.ask("two").0, "both");
     assert_eq!(session.ask("create").0, "made");
     assert_eq!(session.ask("open").0, "the value");
     assert_eq!(session.ask("note").0, r#"None then Some("head 2")"#);

@@ -193,7 +193,7 @@ fn units(escaped: &str, signs: impl Fn(char) -> bool, upper: bool) -> String {
 #[test]
 fn escaped_for_json_once_and_twice() {
     let markup = |char| matches!(char, '<' | '>' | '&' | '\u{2028}' | '\u{2029}');
-    for value in [SIGNS, WORDS, "a/b<c>d&e é", "line one of it\nline two of it", "plain/slash"] {
+    for value in [SIGNS, WORDS, "a/b<c>d&e é", "it's <é> & more", "line one of it\nline two of it", "plain/slash"] {
         let plain = serde(value);
         for upper in [false, true] {
             let mut forms = vec![
@@ -229,6 +229,7 @@ fn escaped_for_json_as_dotnet_does() {
 fn control_characters_in_either_case_of_digits() {
     removes(b"escape\x1B[0m", br"escape\u001b[0m");
     removes(b"escape\x1B[0m", br"escape\u001B[0m");
+    removes(&[0x1E; 8], r"\u001E".repeat(8).as_bytes());
 }
 
 #[test]

@@ -208,7 +208,7 @@ fn twenty_values_at_once() {
 fn twenty_of_the_largest_values_can_be_known() {
     let values: Vec<Vec<u8>> = (0..20_u64).map(|seed| noise(seed, 64 << 10)).collect();
     let redactor = Redactor::new(values.iter().map(|value| ("BIG", value.as_slice()))).unwrap();
-    assert!(redactor.memory_bytes() < 128 << 20, "{} bytes", redactor.memory_bytes());
+    assert!((20 * (64 << 10)..128 << 20).contains(&redactor.memory_bytes()), "{} bytes", redactor.memory_bytes());
     let text = [b"<", values[13].as_slice(), b">"].concat();
     assert_eq!(redactor.bytes(&text).as_ref(), b"<[redacted:BIG]>");
 }

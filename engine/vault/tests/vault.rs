@@ -109,6 +109,7 @@ impl Database {
         while let Some(record) = recover(&self.record).unwrap() {
             self.record = record;
             steps += 1;
+            assert!(steps < 3, "there is no end of it");
         }
         assert!(self.record.pending().is_none() && self.record.retired().is_none());
         steps
@@ -720,6 +721,18 @@ mod key_files {
         let through = VaultRecord::parse(&text.to_string()).unwrap();
         assert!(matches!(unlock(&through).err(), Some(VaultError::KeyFile(KeyFileError::Io { .. }))));
         assert!(matches!(discard_unsaved(&through), Err(VaultError::KeyFile(KeyFileError::Io { .. }))));
+    }
+
+    /// Whoever reads what is no folder could wait there without end.
+    #[test]
+    fn a_path_through_a_pipe_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let (done, waiting) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(key_file(&pipe).0.probe().unwrap_err()));
+        let error = waiting.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+        assert!(matches!(error, VaultError::KeyFile(KeyFileError::Io { .. })), "{error}");
     }
 
     #[test]

@@ -325,7 +325,7 @@ const JSON_SETS: [fn(char) -> bool; 5] = [
 /// families.
 fn json_styles(text: &str, sets: usize) -> impl Iterator<Item = Json> {
     let slashes: &[bool] = if text.contains('/') { &[false, true] } else { &[false] };
-    let control = text.contains(|char| char < ' ');
+    let control = text.contains(char::is_control);
     let sets = JSON_SETS.iter().take(sets).enumerate().map(|(index, set)| (index, *set, text.contains(*set)));
     sets.filter(|(index, _, acts)| *index == 0 || *acts).flat_map(move |(_, escaped, acts)| {
         let cases = if acts || control { &CASES } else { CASES.get(..1).unwrap_or_default() };

@@ -133,7 +133,7 @@ impl Gathered {
     }
 
     fn has(&self, form: &[u8]) -> bool {
-        let same = |known: &Form| known.len() == form.len() && self.blocks.of(known) == form;
+        let same = |known: &Form| self.blocks.of(known) == form;
         self.forms.iter().skip(self.fresh).any(same)
     }
 
@@ -497,4 +497,69 @@ fn shared(a: &[u8], b: &[u8], known: usize) -> usize {
 #[inline]
 fn key(bytes: &[u8]) -> Option<u64> {
     bytes.first_chunk::<KEY_BYTES>().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patterns(forms: &[&[u8]]) -> Patterns {
+        let mut gathered = Gathered::new(16 << 20);
+        for (name, form) in forms.iter().enumerate() {
+            gathered.next_piece();
+            gathered.add(name, form);
+        }
+        gathered.into_patterns()
+    }
+
+    /// A block that grew would leave forms behind that nothing wipes.
+    #[test]
+    fn blocks_are_filled_to_the_last_byte_and_never_grow() {
+        let mut blocks = Blocks::default();
+        let mut forms = Vec::new();
+        for index in 0..5116_usize {
+            let bytes = vec![u8::try_from(index % 251).unwrap(); 1 << 10];
+            forms.push((blocks.add(&bytes, index), bytes));
+        }
+        let sizes: Vec<usize> = blocks.0.iter().map(|block| block.capacity() >> 10).collect();
+        assert_eq!(sizes, [4, 8, 16, 32, 64, 128, 256, 512, 1024, 1024, 1024, 1024]);
+        assert!(blocks.0.iter().all(|block| block.len() == block.capacity()));
+        assert!(forms.iter().all(|(form, bytes)| form.len() == bytes.len() && blocks.of(form) == bytes.as_slice()));
+    }
+
+    #[test]
+    fn memory_is_that_of_the_forms_and_of_each_table() {
+        let patterns = patterns(&[b"one form of them", b"another form of them"]);
+        let Patterns { blocks, keyed, shifts, slots, prefixes } = &patterns;
+        assert_eq!((keyed.capacity(), size_of::<Keyed>(), prefixes.links.capacity(), size_of::<Link>()), (2, 40, 2, 24));
+        assert_eq!((blocks.0.len(), shifts.table.len(), slots.table.capacity()), (1, 1 << 12, 8));
+        assert_eq!(patterns.memory_bytes(), (4 << 10) + 2 * 40 + (1 << 12) + 8 * 4 + 2 * 24);
+    }
+
+    /// All of them in one place would have every place of a text compared.
+    #[test]
+    fn grams_are_spread_over_the_whole_table() {
+        for bits in [12, 22] {
+            let places: std::collections::HashSet<usize> = (0..1_u32 << 12).map(|gram| place(&gram.to_le_bytes(), bits)).collect();
+            assert!(places.len() > 1 << 11, "{} places of {bits} bits", places.len());
+            assert!(places.iter().all(|place| *place < 1 << bits), "{bits} bits");
+        }
+    }
+
+    #[test]
+    fn of_many_that_begin_alike_any_is_reached_in_few_steps() {
+        let longest = vec![b'a'; 2000];
+        let forms: Vec<&[u8]> = (8..=longest.len()).map(|bytes| &longest[..bytes]).collect();
+        let prefixes = Prefixes::new(forms.iter().copied());
+        let last = forms.len() - 1;
+        for wanted in 0..last {
+            let (mut at, mut steps) = (last, 0);
+            while at != wanted {
+                let Link { near, far, .. } = prefixes.link(at).unwrap();
+                at = if far >= wanted { far } else { near };
+                steps += 1;
+            }
+            assert!(steps <= 3 * last.ilog2(), "{steps} steps from {last} to {wanted}");
+        }
+    }
 }

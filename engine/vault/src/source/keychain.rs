@@ -261,3 +261,25 @@ fn native_store() -> Result<Arc<CredentialStore>, Error> {
 fn native_store() -> Result<Arc<CredentialStore>, Error> {
     Err(Error::NotSupportedByStore("there is no keychain for this operating system".to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keychains in the field have entries of this name: under another, no key is found.
+    #[test]
+    fn a_key_stands_under_its_own_id() {
+        let key_id: KeyId = "0190b5a0-0000-7000-8000-000000000000".parse().unwrap();
+        assert_eq!(account(key_id), "master-0190b5a0-0000-7000-8000-000000000000");
+    }
+
+    #[test]
+    fn only_what_no_person_can_mend_is_the_machines() {
+        for error in [KeychainError::Forgetful, KeychainError::Note] {
+            assert_eq!(error.blame(), Blame::Host, "{error}");
+        }
+        for error in [KeychainError::Locked, KeychainError::TimedOut, KeychainError::Unavailable("no bus".to_owned())] {
+            assert_eq!(error.blame(), Blame::Operator, "{error}");
+        }
+    }
+}

@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use wardroom_core::capability::credentials::CredentialUse;
+use wardroom_core::capability::net::MAX_TARGET_BYTES;
 use wardroom_core::credential::{CredentialKind, MAX_FILLED_BODY_BYTES};
 
 use super::*;
@@ -387,6 +388,27 @@ fn nothing_grows_without_end() {
     unfit(ring.check(&draft(&format!("{HOME}?{}", &many[..41]), &[], None)));
     let headers: Vec<(&str, &str)> = (0..5).map(|_| ("x-key", &many[..41])).collect();
     unfit(ring.check(&draft(HOME, &headers, None)));
+}
+
+#[test]
+fn what_grows_is_filled_up_to_its_limit_and_no_byte_beyond() {
+    let value = "v".repeat(16 << 10);
+    let ring = Ring::new(vec![held(CredentialKind::Secret, HOST, &["KEY:body:query"], &value)]).unwrap();
+    let mark = placeholder(&ring, 0);
+    let line = |bytes: usize| draft(&format!("{HOME}?{}{mark}", "x".repeat(bytes - "/?".len() - value.len())), &[], None);
+    let headers = |bytes: usize| {
+        let last = format!("{mark}{}", "x".repeat(bytes - (256 << 10)));
+        let values = [vec![mark.as_str(); 15], vec![last.as_str()]].concat();
+        draft(HOME, &values.into_iter().map(|value| ("x-key", value)).collect::<Vec<_>>(), None)
+    };
+    // A body may be as long as one that is held back, and its values beside that.
+    let body = |bytes: usize| draft(HOME, &[], Some(&format!("{}{mark}", "x".repeat(bytes - value.len()))));
+    for (most, draft) in
+        [(MAX_TARGET_BYTES, &line as &dyn Fn(usize) -> Draft), (256 << 10, &headers), (MAX_FILLED_BODY_BYTES + value.len(), &body)]
+    {
+        assert!(filled(&ring, draft(most)).is_ok(), "{most}");
+        assert!(unfit(ring.check(&draft(most + 1))).contains("longer than"), "{most}");
+    }
 }
 
 #[test]

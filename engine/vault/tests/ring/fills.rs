@@ -108,6 +108,23 @@ fn path_and_query_are_percent_encoded() {
 }
 
 #[test]
+fn what_is_encoded_and_hides_nothing_stays_as_it_is() {
+    let (ring, mark) = ring_of(HOST, &["KEY:path:query:body"]);
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let given = draft(&format!("https://api.example.org/a%20b/{mark}?k={mark}&x=%31"), &form, Some(&format!("x=%31&k={mark}")));
+    let out = filled(&ring, given).unwrap();
+    assert_eq!(out.path_and_query, format!("/a%20b/{VALUE}?k={VALUE}&x=%31"));
+    assert_eq!(out.body, Some(format!("x=%31&k={VALUE}").into_bytes()));
+    assert!(ring.check(&draft("https://any.example/a%20b?x=%31", &[], None)).unwrap().is_empty());
+    // Whoever reads a header, JSON or a text takes `%77` for no `w`.
+    let hidden = mark.replacen('w', "%77", 1);
+    for kind in ["application/json", "text/plain"] {
+        let sent = [("content-type", kind), ("x-key", &hidden)];
+        assert!(ring.check(&draft("https://api.example.org/", &sent, Some(&hidden))).unwrap().is_empty(), "{kind}");
+    }
+}
+
+#[test]
 fn a_body_is_filled_as_its_type_wants_and_its_length_counted_again() {
     let ring = Ring::new(vec![held(CredentialKind::Secret, HOST, &["KEY:body"], "a \"q\"\n&")]).unwrap();
     let mark = placeholder(&ring, 0);
@@ -122,6 +139,20 @@ fn a_body_is_filled_as_its_type_wants_and_its_length_counted_again() {
         let out = filled(&ring, draft("https://api.example.org/", &sent, Some(&format!("k={mark}")))).unwrap();
         assert_eq!(out.body.as_deref(), Some(expected.as_bytes()), "{kind}");
         assert_eq!(header(&out, "content-length"), Some(expected.len().to_string().as_str()), "{kind}");
+    }
+}
+
+#[test]
+fn a_ring_is_for_where_any_of_its_values_may_go() {
+    let ring = Ring::new(vec![key(HOST, &["A"]), key(&["*.example.com"], &["B@b.example.com:query"])]).unwrap();
+    for (url, is_for) in [
+        ("https://api.example.org/", true),
+        ("https://b.example.com/", true),
+        ("https://a.example.com/", false),
+        ("http://api.example.org/", false),
+        ("https://evil.example/", false),
+    ] {
+        assert_eq!(ring.is_for(&target(url)), is_for, "{url}");
     }
 }
 

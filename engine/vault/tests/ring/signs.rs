@@ -107,6 +107,10 @@ fn an_object_is_signed_with_the_hash_of_its_content() {
     let names = |request| aws(request, S3).unwrap().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     assert_eq!(names(object("GET", "/a", &[])), ["authorization", "x-amz-date", "x-amz-content-sha256"]);
     assert_eq!(names(suite("GET", "https://example.amazonaws.com/", &[])), ["authorization", "x-amz-date"]);
+    for (service, is_s3) in [("s3express", true), ("s3-outposts", true), ("s3tables", false), ("as3", false)] {
+        let request = AwsRequest { service: service.to_owned(), ..suite("GET", "https://example.amazonaws.com/", &[]) };
+        assert_eq!(names(request).len(), if is_s3 { 3 } else { 2 }, "{service}");
+    }
     assert!(aws(object("GET", "/a", &[("X-Amz-Content-SHA256", EMPTY)]), S3).is_ok());
     unfit(aws(object("GET", "/a", &[("x-amz-content-sha256", "UNSIGNED-PAYLOAD")]), S3));
 }
