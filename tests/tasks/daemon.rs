@@ -172,6 +172,32 @@ fn a_cancelled_execution_leaves_the_queue_or_ends() {
 }
 
 #[test]
+fn a_database_that_somebody_keeps_locked_ends_neither_the_daemon_nor_what_runs() {
+    if !crate::support::database::is_here() {
+        return;
+    }
+    let home = Home::new();
+    home.add("long", "await new Promise(done => setTimeout(done, 20000)); return 'whole';", &["--every=1h"]);
+    home.add("tick", TICK, &["--every=1s"]);
+    let soon = wardroom_core::clock::Timestamp::from_ms(now_ms() + 1500).to_string();
+    home.task(&["edit", "long", "--at", &soon]);
+    let daemon = home.serve();
+    daemon.until_stderr("long: started");
+    // Until its row is there: what cannot be recorded does not go on.
+    std::thread::sleep(Duration::from_millis(800));
+    crate::support::database::edit(&home.path(), "db.execute('BEGIN IMMEDIATE'); import time; time.sleep(9); db.execute('ROLLBACK')");
+    daemon.until_stderr("long: success");
+    let before = home.runs("tick").len();
+    home.until_ended("tick", before + 1);
+    drop(daemon);
+}
+
+fn now_ms() -> i64 {
+    use wardroom_core::clock::Clock;
+    wardroom_core::clock::SystemClock.now().ms()
+}
+
+#[test]
 fn a_unit_is_printed_for_each_service_manager() {
     let home = Home::new();
     let unit = home.run(&["serve", "--print-unit"]).text();

@@ -128,6 +128,8 @@ fn a_grant_does_not_move_to_what_a_link_leads_to_since() {
         assert_eq!(refused.code, Some(1), "{change:?}: {refused}");
         assert!(refused.stderr.contains("something else is in its place") && refused.stderr.contains("--revoke="), "{refused}");
     }
+    let checked = home.try_task(&["check", "one"]);
+    assert!(checked.code == Some(1) && checked.text().contains("something else is in its place"), "{checked}");
     let stored = home.task_json(&["show", "one"])["grants"]["read"].clone();
     assert_eq!(stored, json!([a]));
     assert_ne!(home.try_task(&["run", "one"]).code, Some(0));

@@ -215,14 +215,21 @@ impl Database {
     pub fn links(&self) -> Result<Vec<Link>, DbError> {
         const LINKS: &str = "
             SELECT source, kind, target FROM task_links ORDER BY source, kind, target";
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(LINKS)?;
-            let rows = statement.query_and_then([], |row| {
-                let kind: String = plain(row, "kind")?;
-                Ok(Link { source: parsed(row, "source")?, kind: LinkKind::of(&kind)?, target: parsed(row, "target")? })
-            })?;
-            rows.collect()
-        })
+        self.read(|connection| connection.prepare_cached(LINKS)?.query_and_then([], link)?.collect())
+    }
+
+    /// The links that one task is an end of.
+    ///
+    /// # Errors
+    ///
+    /// As [`tasks`](Self::tasks).
+    pub fn links_of(&self, task: TaskId) -> Result<Vec<Link>, DbError> {
+        const LINKS: &str = "
+            SELECT source, kind, target FROM task_links WHERE source = ?1
+            UNION
+            SELECT source, kind, target FROM task_links WHERE target = ?1
+            ORDER BY source, kind, target";
+        self.read(|connection| connection.prepare_cached(LINKS)?.query_and_then([task.to_string()], link)?.collect())
     }
 
     /// The tasks that follow one, and how.
@@ -342,6 +349,11 @@ impl Database {
             Ok(TaskChange::Done)
         })
     }
+}
+
+fn link(row: &Row<'_>) -> Result<Link, DbError> {
+    let kind: String = plain(row, "kind")?;
+    Ok(Link { source: parsed(row, "source")?, kind: LinkKind::of(&kind)?, target: parsed(row, "target")? })
 }
 
 fn record(row: &Row<'_>) -> Result<TaskRecord, DbError> {

@@ -151,6 +151,8 @@ impl ListArguments {
             return show::json(&serde_json::json!({"executions": found}));
         }
         if found.is_empty() {
+            // A name that nothing has is a slip of the hand.
+            filter.task.as_deref().map(|task| wardroom.task(task)).transpose()?;
             return show::print("no executions\n");
         }
         show::table(&["id", "status", "what", "started", "took", "why"], found.iter().map(row))

@@ -106,6 +106,7 @@ impl Wardroom {
             Ok(plan) => {
                 findings.push(good("params", params_words(&task)));
                 findings.extend(grants(name, &plan));
+                findings.extend(self.dead_grants(&task)?);
                 for scope in &self.scopes(&task.definition.base, &self.draft_of(&task)?.grants).unwrap_or_default() {
                     if let wardroom_core::capability::Scope::Credential(credential) = scope {
                         findings.push(self.check_credential(&credential.name)?);
@@ -140,6 +141,18 @@ impl Wardroom {
             }
             Some(warning) => bad("credential", warning, format!("`wardroom credential add {name} --host=HOST` stores it.")),
         })
+    }
+
+    /// Grants of what is not there any more, or is something else.
+    fn dead_grants(&self, task: &Task) -> Result<Vec<Finding>, TaskError> {
+        let stored = self.db.grants(&task.id().subject(), Some(task.record.digest))?;
+        let dead = stored.into_iter().filter(|grant| self.stored_scope(grant).is_none());
+        Ok(dead
+            .map(|grant| {
+                let found = format!("{} {} is not there any more, or something else is in its place", grant.capability.name(), grant.scope);
+                bad("grants", found, format!("`wardroom task edit {} --revoke='{}'` takes it away.", task.name(), grant.scope))
+            })
+            .collect())
     }
 
     fn check_scheduler(&self, task: &Task) -> Option<Finding> {

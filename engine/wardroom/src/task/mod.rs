@@ -230,7 +230,7 @@ impl Wardroom {
 
     fn link_names(&self, task: &Task) -> Result<LinkNames, TaskError> {
         let mut names = LinkNames::default();
-        for link in self.db.links()? {
+        for link in self.db.links_of(task.id())? {
             if link.kind == LinkKind::After && link.target == task.id() {
                 names.after.extend(self.task_name(link.source)?);
             } else if link.source == task.id() && link.kind == LinkKind::OnFailure {
@@ -338,7 +338,7 @@ impl Wardroom {
             LinkKind::OnFailure | LinkKind::OnRecovery => (link.target == id).then_some(link.source),
         };
         let mut users = Vec::new();
-        for user in self.db.links()?.iter().filter_map(named_by) {
+        for user in self.db.links_of(id)?.iter().filter_map(named_by) {
             users.extend(self.task_name(user)?);
         }
         users.sort();
