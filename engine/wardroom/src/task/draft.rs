@@ -1,7 +1,7 @@
 //! A draft: a task as a person writes it, in a file or with flags.
 //!
 //! Export, import, `edit` and every front door speak this one shape. Nothing in
-//! it has been judged yet; [`save`](super::save) does that.
+//! it has been judged yet; `save.rs` does that.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
