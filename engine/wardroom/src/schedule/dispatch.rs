@@ -135,7 +135,7 @@ impl Queue {
 
     fn standing(&self, wardroom: &Wardroom, queued: &QueuedRecord, now: Timestamp) -> Result<Standing, TaskError> {
         let Some(record) = wardroom.db.task_by_id(queued.task)? else { return Ok(Standing::Never("removed".to_owned())) };
-        let task = match Task::read(record) {
+        let task = match Task::read_to_run(record) {
             Ok(task) => task,
             // One task that cannot be read stops no other.
             Err(error) => return Ok(Standing::Never(error.to_string())),

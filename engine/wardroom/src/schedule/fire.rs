@@ -11,7 +11,7 @@ use wardroom_db::{Accounted, Accounting, Answer, DbError, QueuedRecord, SkippedR
 use wardroom_schedule::agenda::Agenda;
 use wardroom_schedule::calendar::Schedule;
 use wardroom_schedule::due::{Due, after_step, due};
-use wardroom_schedule::rules::OverlapRule;
+use wardroom_schedule::rules::{MissedRule, OverlapRule};
 
 use super::serve::{News, Told};
 use crate::task::TaskError;
@@ -27,6 +27,8 @@ struct Known {
     revision: u64,
     schedule: Schedule,
     cursor: Timestamp,
+    /// The rule for missed slots where the task names none.
+    missed: MissedRule,
 }
 
 /// All tasks that have a schedule, and which is due next.
@@ -70,7 +72,8 @@ impl Calendars {
             let Ok(schedule) = serde_json::from_str::<Schedule>(&record.schedule) else { continue };
             let cursor = after_step(record.cursor, now);
             self.agenda.set(record.id, schedule.next_after(cursor));
-            self.known.insert(record.id, Known { revision: record.revision, schedule, cursor });
+            let missed = MissedRule::default_for(&schedule, now);
+            self.known.insert(record.id, Known { revision: record.revision, schedule, cursor, missed });
         }
         Ok(())
     }
@@ -117,8 +120,8 @@ impl Calendars {
 
     fn begin(&mut self, wardroom: &Wardroom, id: TaskId, now: Timestamp) -> Result<Option<Fired>, TaskError> {
         let Some(known) = self.known.get(&id) else { return Ok(None) };
-        let Some(task) = wardroom.db.task_by_id(id)?.map(Task::read).transpose()? else { return Ok(None) };
-        let due = due(&known.schedule, task.missed(now), known.cursor, now);
+        let Some(task) = wardroom.db.task_by_id(id)?.map(Task::read_to_run).transpose()? else { return Ok(None) };
+        let due = due(&known.schedule, task.definition.missed.unwrap_or(known.missed), known.cursor, now);
         let accounting = accounting(&task, known.revision, &due, now);
         let slots = accounting.fire.clone();
         let answer = wardroom.db.account(accounting);
@@ -178,11 +181,12 @@ impl Wardroom {
     ///
     /// [`TaskError::Db`].
     pub(crate) async fn account_before_change(&self, task: &Task) -> Result<(), TaskError> {
+        let task = Task::read(task.record.clone())?;
         let (Some(schedule), Some(cursor), None) = (&task.schedule, task.record.cursor, task.record.paused_at) else { return Ok(()) };
         let now = self.clock.now();
         let due = due(schedule, task.missed(now), after_step(cursor, now), now);
         // One that changed meanwhile was accounted for by whoever changed it.
-        self.db.account(accounting(task, task.record.revision, &due, now)).await?;
+        self.db.account(accounting(&task, task.record.revision, &due, now)).await?;
         Ok(())
     }
 }

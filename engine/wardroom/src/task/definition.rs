@@ -82,6 +82,14 @@ impl Task {
         Ok(Self { record, definition, schedule })
     }
 
+    /// As it is read for a run of it, which does not ask when it is due: reading
+    /// a cron expression takes longer than all the rest.
+    pub(crate) fn read_to_run(record: TaskRecord) -> Result<Self, TaskError> {
+        let damaged = |error: serde_json::Error| TaskError::Damaged { name: record.name.clone(), message: error.to_string() };
+        let definition = serde_json::from_str(&record.definition).map_err(damaged)?;
+        Ok(Self { record, definition, schedule: None })
+    }
+
     /// Its identity.
     #[must_use]
     pub const fn id(&self) -> TaskId {

@@ -62,7 +62,7 @@ impl Wardroom {
         let Some(record) = self.db.execution(id, Some(attempt))? else { return Ok(Followed::default()) };
         let Some(task) = TaskId::of_subject(&record.summary.subject) else { return Ok(Followed::default()) };
         let now = self.clock.now();
-        let following = match self.db.task_by_id(task)?.map(Task::read).transpose()? {
+        let following = match self.db.task_by_id(task)?.map(Task::read_to_run).transpose()? {
             Some(task) => {
                 let following = self.following(&task, &record, now)?;
                 // It will pause the task.
@@ -141,7 +141,7 @@ impl Wardroom {
         for (found, task) in self.db.followers(source)? {
             if found == kind && !self.is_in_chain(record, task.id)? {
                 let row = following_run(&task, record, kind, now);
-                queue.push((row, Task::read(task)?.when_busy()));
+                queue.push((row, Task::read_to_run(task)?.when_busy()));
             }
         }
         Ok(queue)
