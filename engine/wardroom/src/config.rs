@@ -38,16 +38,25 @@ pub const MAX_CONCURRENCY: usize = 64;
 #[serde(deny_unknown_fields, default)]
 pub struct ScheduleConfig {
     /// How many at once, 1 to [`MAX_CONCURRENCY`].
-    pub concurrency: Option<std::num::NonZeroUsize>,
+    #[serde(deserialize_with = "concurrency")]
+    pub concurrency: Option<usize>,
     /// How many starts of all tasks together in which time.
     pub rate: Option<RateLimit>,
+}
+
+fn concurrency<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let most = usize::deserialize(deserializer)?;
+    if (1..=MAX_CONCURRENCY).contains(&most) {
+        return Ok(Some(most));
+    }
+    Err(serde::de::Error::custom(format!("a concurrency of {most} is out of range: expected 1 to {MAX_CONCURRENCY}")))
 }
 
 impl ScheduleConfig {
     /// How many at once.
     #[must_use]
     pub fn concurrency(&self) -> usize {
-        self.concurrency.map_or(DEFAULT_CONCURRENCY, |most| most.get().min(MAX_CONCURRENCY))
+        self.concurrency.unwrap_or(DEFAULT_CONCURRENCY)
     }
 }
 
@@ -219,5 +228,8 @@ mod tests {
             assert!(matches!(read(text), Err(ConfigError::Toml { line: found, .. }) if found == line), "{text}");
         }
         assert!(matches!(read("[limits]\ntimeout = '2h'"), Err(ConfigError::Limit { .. })));
+        for (most, holds) in [("0", false), ("1", true), ("64", true), ("65", false), ("-1", false)] {
+            assert_eq!(read(&format!("[schedule]\nconcurrency = {most}")).is_ok(), holds, "{most}");
+        }
     }
 }
