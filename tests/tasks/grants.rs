@@ -154,3 +154,14 @@ fn a_credential_that_does_not_exist_is_not_waited_for() {
     let refused = home.try_task(&["add", "one", home.file("one.js", TICK).to_str().unwrap(), "--credential=LATER"]);
     assert!(refused.code == Some(1) && refused.stderr.contains("credential add LATER"), "{refused}");
 }
+
+#[test]
+fn a_credential_names_the_tasks_that_hold_it() {
+    let home = Home::new();
+    assert_eq!(home.run(&["init", "--vault=file"]).code, Some(0));
+    let added = home.feed(&["credential", "add", "API_TOKEN", "--host=example.org"], "a value of some length\n");
+    assert_eq!(added.code, Some(0), "{added}");
+    home.add("one", TICK, &["--credential=API_TOKEN"]);
+    let refused = home.run(&["credential", "rm", "API_TOKEN"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("assigned to task one"), "{refused}");
+}

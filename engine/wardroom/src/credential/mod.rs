@@ -121,6 +121,11 @@ pub struct CredentialView {
 }
 
 impl Wardroom {
+    /// Subjects as people call them: a task by its name.
+    fn people_words(&self, subjects: Vec<String>) -> Result<Vec<String>, DbError> {
+        subjects.iter().map(|subject| self.subject_words(subject)).collect()
+    }
+
     /// All credentials, in order of names. Opens nothing.
     ///
     /// # Errors
@@ -140,7 +145,7 @@ impl Wardroom {
     }
 
     fn view(&self, record: CredentialRecord) -> Result<CredentialView, CredentialUseError> {
-        let used_by = self.db.credential_users(&record.name)?;
+        let used_by = self.people_words(self.db.credential_users(&record.name)?)?;
         Ok(CredentialView { has_value: record.sealed.is_some(), record, used_by })
     }
 
@@ -309,7 +314,7 @@ impl Wardroom {
         let event = audit::by_operator(self.clock.now(), event::CREDENTIAL_REMOVED, name.as_str(), detail);
         match self.db.remove_credential(&record, force, vec![event]).await? {
             Removal::Removed { .. } => Ok(()),
-            Removal::InUse(users) => Err(CredentialUseError::InUse { name: name.clone(), users }),
+            Removal::InUse(users) => Err(CredentialUseError::InUse { name: name.clone(), users: self.people_words(users)? }),
             Removal::Missing | Removal::Changed => Err(CredentialUseError::Changed(name.clone())),
         }
     }
