@@ -174,6 +174,17 @@ impl Database {
             Ok(VaultChange::Swapped)
         })
     }
+
+    /// Swaps the vault's record alone, where it still is as it was read: it says
+    /// how far a rotation has come, and everything stays sealed as it was.
+    pub fn swap_vault_record(&self, expected: String, record: String, now: Timestamp) -> Answer<VaultChange> {
+        const SWAP: &str = "
+            UPDATE vault SET updated_ms = ?, record = ? WHERE id = 1 AND record = ?";
+        self.write(move |connection| {
+            let changed = connection.prepare_cached(SWAP)?.execute(params![now.ms(), record, expected])?;
+            Ok(if changed == 1 { VaultChange::Swapped } else { VaultChange::Changed })
+        })
+    }
 }
 
 /// Whether these are all values that there are, and all unchanged.
@@ -325,6 +336,20 @@ mod tests {
             assert_eq!(database.set_sealed(&seen, late, at(3), Vec::new()).await.unwrap(), Change::Changed);
         }
         assert_eq!(values(&database)[0], Some(sealed(11)));
+    }
+
+    #[tokio::test]
+    async fn how_far_a_rotation_has_come_is_saved_whatever_values_came_meanwhile() {
+        let home = Home::new();
+        let (database, _) = two_values(&home).await;
+        let saved = database.swap_vault_record("v1".to_owned(), "v2".to_owned(), at(2)).await.unwrap();
+        assert_eq!(saved, VaultChange::Swapped);
+        let kept = VaultRecord { record: "v2".to_owned(), audit_root: Some(sealed(100)), updated_at: at(2) };
+        assert_eq!(database.vault_record().unwrap(), Some(kept));
+        let late = database.swap_vault_record("v1".to_owned(), "v3".to_owned(), at(3)).await.unwrap();
+        assert_eq!(late, VaultChange::Changed);
+        assert_eq!(database.vault_record().unwrap().unwrap().record, "v2");
+        assert_eq!(values(&database), [Some(sealed(1)), Some(sealed(2)), None]);
     }
 
     #[tokio::test]

@@ -41,12 +41,16 @@ pub struct StoredRotation {
     fresh: FreshKey,
 }
 
-/// Everything that a rotation changes, to be saved in one transaction.
+/// The vault under its new key, with nothing in it yet.
 pub struct Rotated {
     /// The new record; it names the old key as retired.
     pub record: VaultRecord,
     /// Opens what is resealed.
     pub vault: OpenVault,
+}
+
+/// Everything sealed, to be saved with the new record in one transaction.
+pub struct Moved {
     /// The credentials' values, in the order they came in.
     pub credentials: Vec<Sealed>,
     /// The small secrets, in the order they came in.
@@ -82,30 +86,37 @@ impl Rotation {
 }
 
 impl StoredRotation {
-    /// Reseals everything: the credentials, and the small secrets by what they
-    /// are for. Both lists must be whole: what is left out never opens again.
+    /// The vault that the new key opens.
     ///
     /// # Errors
     ///
     /// [`VaultError::OtherVault`] where `old` is not the vault that this began
-    /// with, and [`VaultError::Damaged`] at the first value that does not open.
-    pub fn finish(
-        self,
-        old: &OpenVault,
-        credentials: &[(Identity<'_>, &Sealed)],
-        small: &[(&str, &Sealed)],
-        now: Timestamp,
-    ) -> Result<Rotated, VaultError> {
+    /// with.
+    pub fn finish(self, old: &OpenVault, now: Timestamp) -> Result<Rotated, VaultError> {
         if !old.is_of(&self.from) {
             return Err(VaultError::OtherVault);
         }
         let key_version = self.from.key_version.checked_add(1).ok_or(VaultError::VersionsUsedUp)?;
         let (record, vault) = self.fresh.into_vault(key_version, now, Some(self.from.key))?;
-        let credentials = credentials.iter().map(|(identity, sealed)| vault.seal(identity, &old.open(identity, sealed)?));
+        Ok(Rotated { record, vault })
+    }
+}
+
+impl Rotated {
+    /// Reseals everything: the credentials, and the small secrets by what they
+    /// are for. Both lists must be whole: what is left out never opens again.
+    /// To be done again with what is there then, where something changed before
+    /// it was saved.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Damaged`] at the first value that does not open.
+    pub fn reseal(&self, old: &OpenVault, credentials: &[(Identity<'_>, &Sealed)], small: &[(&str, &Sealed)]) -> Result<Moved, VaultError> {
+        let credentials = credentials.iter().map(|(identity, sealed)| self.vault.seal(identity, &old.open(identity, sealed)?));
         let credentials = credentials.collect::<Result<_, _>>()?;
-        let small = small.iter().map(|(purpose, sealed)| vault.seal_bytes(purpose, old.open_bytes(purpose, sealed)?.expose_bytes()));
+        let small = small.iter().map(|(purpose, sealed)| self.vault.seal_bytes(purpose, old.open_bytes(purpose, sealed)?.expose_bytes()));
         let small = small.collect::<Result<_, _>>()?;
-        Ok(Rotated { record, vault, credentials, small })
+        Ok(Moved { credentials, small })
     }
 }
 

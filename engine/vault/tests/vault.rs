@@ -93,12 +93,13 @@ impl Database {
         let credentials: Vec<_> =
             self.credentials.iter().map(|(id, name, kind, sealed)| (Identity { id, name, kind: *kind }, sealed)).collect();
         let small: Vec<_> = self.small.iter().map(|(purpose, sealed)| (*purpose, sealed)).collect();
-        let rotated = rotation.finish(old, &credentials, &small, NOW).unwrap();
+        let rotated = rotation.finish(old, NOW).unwrap();
+        let moved = rotated.reseal(old, &credentials, &small).unwrap();
         let mut next = Self { record: rotated.record, ..self.clone() };
-        for (row, sealed) in next.credentials.iter_mut().zip(rotated.credentials) {
+        for (row, sealed) in next.credentials.iter_mut().zip(moved.credentials) {
             row.3 = sealed;
         }
-        for (row, sealed) in next.small.iter_mut().zip(rotated.small) {
+        for (row, sealed) in next.small.iter_mut().zip(moved.small) {
             row.1 = sealed;
         }
         next
@@ -413,11 +414,11 @@ fn a_vault_moves_from_any_place_to_any_other() {
         assert!(matches!(missed, VaultError::KeyVersion { found, open, .. } if found == version && open == version - 1));
         let new = SealedVault::new(database.record.clone()).unlock(&told).unwrap();
         let (rotation, _) = Rotation::begin(&database.record, Source::Memory).unwrap();
-        let other = rotation.store_key(&told).unwrap().finish(&old, &[], &[], NOW).err();
+        let other = rotation.store_key(&told).unwrap().finish(&old, NOW).err();
         assert!(matches!(other, Some(VaultError::OtherVault)));
         let stale_row = (Identity { id, name, kind: *kind }, &stale.credentials[0].3);
         let (rotation, _) = Rotation::begin(&database.record, Source::Memory).unwrap();
-        let stale = rotation.store_key(&told).unwrap().finish(&new, &[stale_row], &[], NOW).err();
+        let stale = rotation.store_key(&told).unwrap().finish(&new, NOW).unwrap().reseal(&new, &[stale_row], &[]).err();
         assert!(matches!(stale, Some(VaultError::KeyVersion { .. })));
     }
     assert_eq!(lines(&path), 0, "the file went with its last key");
@@ -475,7 +476,7 @@ fn a_vault_is_that_of_its_record_by_key_and_version() {
     assert_eq!((vault.key_version(), record.created_at(), SealedVault::new(record.clone()).record()), (1, NOW, &record));
     assert!(vault.is_of(&record) && !vault.is_of(&other));
     let (rotation, begun) = Rotation::begin(&record, Source::Memory).unwrap();
-    let rotated = rotation.store_key(&NoPassphrases).unwrap().finish(&vault, &[], &[], NOW).unwrap();
+    let rotated = rotation.store_key(&NoPassphrases).unwrap().finish(&vault, NOW).unwrap();
     assert!(vault.is_of(&begun), "only begun");
     assert!(!vault.is_of(&rotated.record) && rotated.vault.is_of(&rotated.record) && !rotated.vault.is_of(&record));
     assert_eq!(rotated.vault.key_version(), 2);

@@ -16,7 +16,7 @@ use wardroom_db::{Change, CredentialId, CredentialRecord, CredentialTerms, DbErr
 use wardroom_vault::{Identity, Secret, VaultError};
 
 use crate::audit::{self, event};
-use crate::vault::{VaultUseError, kept, parsed};
+use crate::vault::{TRIES, VaultUseError, kept, parsed};
 use crate::wardroom::Wardroom;
 
 pub use value::{ValueError, Warning};
@@ -79,9 +79,6 @@ impl CredentialUseError {
         }
     }
 }
-
-/// How often a change is tried again where another process was faster.
-const TRIES: usize = 5;
 
 /// A credential to be stored.
 pub struct Addition {
@@ -265,16 +262,18 @@ impl Wardroom {
     /// [`CredentialUseError::Unknown`], [`CredentialUseError::NoValue`].
     pub async fn clear_credential(&self, name: &CredentialName) -> Result<(), CredentialUseError> {
         self.mirrored.appended();
-        let record = self.known(name)?;
-        if record.sealed.is_none() {
-            return Err(CredentialUseError::NoValue(name.clone()));
+        for _ in 0..TRIES {
+            let record = self.known(name)?;
+            if record.sealed.is_none() {
+                return Err(CredentialUseError::NoValue(name.clone()));
+            }
+            let now = self.clock.now();
+            let event = audit::by_operator(now, event::CREDENTIAL_CLEARED, name.as_str(), json!({ "id": record.id.to_string() }));
+            if self.db.clear_credential(&record, now, vec![event]).await? == Change::Done {
+                return Ok(());
+            }
         }
-        let now = self.clock.now();
-        let event = audit::by_operator(now, event::CREDENTIAL_CLEARED, name.as_str(), json!({ "id": record.id.to_string() }));
-        match self.db.clear_credential(&record, now, vec![event]).await? {
-            Change::Done => Ok(()),
-            _ => Err(CredentialUseError::Changed(name.clone())),
-        }
+        Err(CredentialUseError::Changed(name.clone()))
     }
 
     /// Gives a credential another name; whoever may use it follows.
@@ -308,15 +307,18 @@ impl Wardroom {
     /// [`CredentialUseError::InUse`] with its users.
     pub async fn remove_credential(&self, name: &CredentialName, force: bool) -> Result<(), CredentialUseError> {
         self.mirrored.appended();
-        let record = self.known(name)?;
-        let users = self.db.credential_users(name)?;
-        let detail = json!({ "id": record.id.to_string(), "taken_from": users });
-        let event = audit::by_operator(self.clock.now(), event::CREDENTIAL_REMOVED, name.as_str(), detail);
-        match self.db.remove_credential(&record, force, vec![event]).await? {
-            Removal::Removed { .. } => Ok(()),
-            Removal::InUse(users) => Err(CredentialUseError::InUse { name: name.clone(), users: self.people_words(users)? }),
-            Removal::Missing | Removal::Changed => Err(CredentialUseError::Changed(name.clone())),
+        for _ in 0..TRIES {
+            let record = self.known(name)?;
+            let users = self.db.credential_users(name)?;
+            let detail = json!({ "id": record.id.to_string(), "taken_from": users });
+            let event = audit::by_operator(self.clock.now(), event::CREDENTIAL_REMOVED, name.as_str(), detail);
+            match self.db.remove_credential(&record, force, vec![event]).await? {
+                Removal::Removed { .. } => return Ok(()),
+                Removal::InUse(users) => return Err(CredentialUseError::InUse { name: name.clone(), users: self.people_words(users)? }),
+                Removal::Missing | Removal::Changed => {}
+            }
         }
+        Err(CredentialUseError::Changed(name.clone()))
     }
 
     async fn seal(&self, id: &CredentialId, name: &CredentialName, kind: CredentialKind, value: &Secret) -> Result<Sealing, VaultUseError> {
@@ -368,6 +370,7 @@ fn texts(hosts: &[BoundHost]) -> Vec<String> {
 mod tests {
     use std::path::PathBuf;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use wardroom_host::Silent;
     use wardroom_vault::Source;
@@ -394,5 +397,37 @@ mod tests {
             assert_ne!(row.sealed, read.sealed);
         }
         assert_eq!(one.verify_audit().await.unwrap().unproven_because, None);
+    }
+
+    /// As two processes on one folder.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_rotation_that_was_done_says_so_whatever_values_others_give_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        let open = || Arc::new(Wardroom::open(&home, PathBuf::from("wardroom"), Arc::new(Silent)).unwrap());
+        let (one, other) = (open(), open());
+        one.init_vault(Source::KeyFile { path: folder.path().join("vault.key") }).await.unwrap();
+        let name: CredentialName = "API_TOKEN".parse().unwrap();
+        let value = |turn: usize| Secret::new(format!("0123456789-{turn}").into_bytes());
+        let (kind, first) = (CredentialKind::ApiKey, Some(value(0)));
+        one.add_credential(Addition { name: name.clone(), kind, hosts: Vec::new(), note: None, value: first }).await.unwrap();
+        let giving = tokio::spawn({
+            let (name, ended) = (name.clone(), one.clone());
+            async move {
+                let mut turn = 0;
+                while ended.vault_status().unwrap().unwrap().key_version < 9 {
+                    turn += 1;
+                    other.set_credential_value(&name, &value(turn)).await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                turn
+            }
+        });
+        for version in 2..=9 {
+            assert_eq!(one.rotate_vault(None).await.unwrap().key_version, version);
+        }
+        let turn = giving.await.unwrap();
+        let (_, kept) = one.open_value(one.known(&name).unwrap()).await.unwrap();
+        assert_eq!(kept.expose_bytes(), value(turn).expose_bytes());
     }
 }

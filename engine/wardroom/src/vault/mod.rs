@@ -19,15 +19,16 @@ use serde::Serialize;
 use wardroom_core::blame::Blame;
 use wardroom_core::clock::Timestamp;
 use wardroom_db::{CredentialRecord, DbError, NewVault, Resealed, VaultChange, VaultCreation, VaultSwap};
-use wardroom_vault::rotation::{self, Rotation, StoredRotation};
+use wardroom_vault::rotation::{self, Rotated, Rotation, StoredRotation};
 use wardroom_vault::vault::discard_unsaved;
 use wardroom_vault::{Identity, OpenVault, RecordError, SealError, Sealed, SealedVault, Secret, Source, VaultError, VaultRecord};
 
 use crate::audit::{self, event};
 use crate::wardroom::Wardroom;
 
-/// How often what another process sealed anew meanwhile is read again.
-const OPENINGS: usize = 5;
+/// How often what another process changed meanwhile is read again, and the
+/// change tried again.
+pub(crate) const TRIES: usize = 20;
 
 /// What the audit log's first key is sealed as.
 pub(crate) const AUDIT_ROOT: &str = "audit-root";
@@ -204,7 +205,7 @@ impl Wardroom {
     /// is the record it was opened by: a value sealed now names it.
     pub(crate) async fn open_vault(&self) -> Result<(String, Arc<OpenVault>), VaultUseError> {
         self.mirrored.appended();
-        let mut left = OPENINGS;
+        let mut left = TRIES;
         loop {
             let (text, record) = self.recovered_row().await?;
             left -= 1;
@@ -247,7 +248,7 @@ impl Wardroom {
 
     /// Opens the log's first keys; none where there is no log.
     pub(crate) async fn open_audit_root(&self) -> Result<Option<Secret>, VaultUseError> {
-        let mut left = OPENINGS;
+        let mut left = TRIES;
         loop {
             let Some(sealed) = self.db.vault_record()?.ok_or(VaultUseError::None)?.audit_root else { return Ok(None) };
             let (_, open) = self.open_vault().await?;
@@ -278,7 +279,7 @@ impl Wardroom {
         let record = VaultRecord::parse_in(self.home.path(), &before)?;
         let to = to.unwrap_or_else(|| record.source().clone());
         let (rotation, pending) = Rotation::begin(&record, to)?;
-        self.swap_record(&before, &pending).await?;
+        self.swap_record(before, &pending).await?;
         let passphrases = self.passphrases.clone();
         let moved = match off_thread(move || rotation.store_key(&*passphrases)).await? {
             Ok(stored) => self.move_values(stored, &old, &pending).await,
@@ -294,34 +295,40 @@ impl Wardroom {
         }
     }
 
-    /// Step 3 of a rotation: everything sealed, sealed anew, in one transaction.
+    /// Step 3 of a rotation: everything sealed, sealed anew, in one transaction;
+    /// again, where others gave or took a value meanwhile.
     async fn move_values(&self, stored: StoredRotation, old: &OpenVault, pending: &VaultRecord) -> Result<(), VaultUseError> {
+        let rotated = stored.finish(old, self.clock.now())?;
+        for _ in 0..TRIES {
+            if self.move_once(&rotated, old, pending).await? == VaultChange::Swapped {
+                *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(rotated.vault));
+                return Ok(());
+            }
+        }
+        Err(VaultUseError::Changed)
+    }
+
+    async fn move_once(&self, rotated: &Rotated, old: &OpenVault, pending: &VaultRecord) -> Result<VaultChange, VaultUseError> {
         let sealed = self.sealed_values()?;
         let values: Vec<(Identity<'_>, &Sealed)> = sealed.iter().map(|value| (value.identity(), &value.sealed)).collect();
         let root = self.db.vault_record()?.and_then(|vault| vault.audit_root);
         let parsed = root.as_ref().map(|root| parsed(AUDIT_ROOT, root)).transpose()?;
         let small: Vec<(&str, &Sealed)> = parsed.iter().map(|root| (AUDIT_ROOT, root)).collect();
-        let now = self.clock.now();
-        let rotated = stored.finish(old, &values, &small, now)?;
-        let renewed = sealed.iter().zip(rotated.credentials).map(|(value, new)| {
+        let moved = rotated.reseal(old, &values, &small)?;
+        let renewed = sealed.iter().zip(moved.credentials).map(|(value, new)| {
             let old = value.row.sealed.clone().unwrap_or_else(|| kept(value.sealed.clone()));
             (value.row.id, Resealed { old, new: kept(new) })
         });
+        let now = self.clock.now();
         let swap = VaultSwap {
             expected: pending.to_text_in(self.home.path()),
             record: rotated.record.to_text_in(self.home.path()),
             values: renewed.collect(),
-            audit_root: root.zip(rotated.small.into_iter().next()).map(|(old, new)| Resealed { old, new: kept(new) }),
+            audit_root: root.zip(moved.small.into_iter().next()).map(|(old, new)| Resealed { old, new: kept(new) }),
             at: now,
         };
         let event = audit::of_vault(now, event::VAULT_ROTATED, &rotated.record);
-        match self.db.swap_vault(swap, vec![event]).await? {
-            VaultChange::Swapped => {
-                *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(rotated.vault));
-                Ok(())
-            }
-            VaultChange::Changed => Err(VaultUseError::Changed),
-        }
+        Ok(self.db.swap_vault(swap, vec![event]).await?)
     }
 
     fn sealed_values(&self) -> Result<Vec<SealedValue>, VaultUseError> {
@@ -331,18 +338,9 @@ impl Wardroom {
     }
 
     /// Saves a record that only says how far a rotation has come.
-    async fn swap_record(&self, before: &str, record: &VaultRecord) -> Result<(), VaultUseError> {
-        let same = |old: wardroom_db::Sealed| Resealed { new: old.clone(), old };
-        let values = self.db.credentials()?.into_iter().filter_map(|row| row.sealed.map(|sealed| (row.id, same(sealed))));
-        let root = self.db.vault_record()?.and_then(|vault| vault.audit_root);
-        let swap = VaultSwap {
-            expected: before.to_owned(),
-            record: record.to_text_in(self.home.path()),
-            values: values.collect(),
-            audit_root: root.map(same),
-            at: self.clock.now(),
-        };
-        match self.db.swap_vault(swap, Vec::new()).await? {
+    async fn swap_record(&self, before: String, record: &VaultRecord) -> Result<(), VaultUseError> {
+        let record = record.to_text_in(self.home.path());
+        match self.db.swap_vault_record(before, record, self.clock.now()).await? {
             VaultChange::Swapped => Ok(()),
             VaultChange::Changed => Err(VaultUseError::Changed),
         }
@@ -354,7 +352,7 @@ impl Wardroom {
         for _ in 0..3 {
             let (before, record) = self.vault_row()?;
             let Some(next) = off_thread(move || rotation::recover(&record)).await?? else { return Ok(()) };
-            self.swap_record(&before, &next).await?;
+            self.swap_record(before, &next).await?;
         }
         Ok(())
     }
