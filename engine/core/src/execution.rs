@@ -107,6 +107,8 @@ pub enum Trigger {
     OnRecovery,
     /// A file that changed.
     Files,
+    /// An assistant, over MCP.
+    Mcp,
 }
 
 impl Trigger {
@@ -120,6 +122,7 @@ impl Trigger {
             Self::OnFailure => "on-failure",
             Self::OnRecovery => "on-recovery",
             Self::Files => "files",
+            Self::Mcp => "mcp",
         }
     }
 }

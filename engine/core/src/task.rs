@@ -147,6 +147,8 @@ pub struct Occasion {
     pub is_queued: bool,
     /// What is kept of it.
     pub keep: Keep,
+    /// The client's session that asked for it.
+    pub session: Option<String>,
 }
 
 #[cfg(test)]

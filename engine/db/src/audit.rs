@@ -56,6 +56,8 @@ pub(crate) const MAX_BEHIND: u64 = 1 << 20;
 pub enum Actor {
     /// The person at the keyboard.
     Operator,
+    /// An assistant, over a session that the operator let it have.
+    Assistant,
     /// A program in its sandbox.
     Guest,
     /// The engine by itself.
@@ -68,6 +70,7 @@ impl Actor {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Operator => "operator",
+            Self::Assistant => "assistant",
             Self::Guest => "guest",
             Self::Engine => "engine",
         }

@@ -3,7 +3,7 @@
 //! Scopes are kept as the text after `=` of their flag; what they mean is for
 //! [`capability`](wardroom_core::capability) to say.
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 use wardroom_core::capability::Capability;
 use wardroom_core::clock::Timestamp;
@@ -57,17 +57,8 @@ impl Database {
 
     /// Stores grants, all or none, and answers how many are new.
     pub fn add_grants(&self, subject: &str, digest: Digest, grants: Vec<NewGrant>, now: Timestamp) -> Answer<usize> {
-        const ADD: &str = "
-            INSERT INTO grants (subject, digest, capability, scope, created_ms)
-            VALUES (?, ?, ?, ?, ?)
-            ON CONFLICT DO NOTHING";
-        let (subject, digest) = (subject.to_owned(), digest.to_string());
-        self.write(move |connection| {
-            let mut statement = connection.prepare_cached(ADD)?;
-            let mut add = |grant: &NewGrant| statement.execute(params![subject, digest, grant.capability.name(), grant.scope, now.ms()]);
-            let added: Result<usize, rusqlite::Error> = grants.iter().map(&mut add).sum();
-            Ok(added?)
-        })
+        let subject = subject.to_owned();
+        self.write(move |connection| insert_grants(connection, &subject, digest, &grants, now))
     }
 
     /// Removes the grants of a subject, for one digest or for any, and answers
@@ -79,6 +70,23 @@ impl Database {
         let (subject, digest) = (subject.to_owned(), digest.map(|digest| digest.to_string()));
         self.write(move |connection| Ok(connection.prepare_cached(REMOVE)?.execute(params![subject, digest])?))
     }
+}
+
+pub(crate) fn insert_grants(
+    connection: &Connection,
+    subject: &str,
+    digest: Digest,
+    grants: &[NewGrant],
+    now: Timestamp,
+) -> Result<usize, DbError> {
+    const ADD: &str = "
+        INSERT INTO grants (subject, digest, capability, scope, created_ms)
+        VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT DO NOTHING";
+    let (mut statement, digest) = (connection.prepare_cached(ADD)?, digest.to_string());
+    let mut add = |grant: &NewGrant| statement.execute(params![subject, digest, grant.capability.name(), grant.scope, now.ms()]);
+    let added: Result<usize, rusqlite::Error> = grants.iter().map(&mut add).sum();
+    Ok(added?)
 }
 
 fn grant(row: &Row<'_>) -> Result<GrantRecord, DbError> {

@@ -19,6 +19,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Connection;
 
+mod approvals;
 pub mod audit;
 mod audit_chain;
 mod audit_key;
@@ -49,6 +50,7 @@ mod testing;
 pub mod vault;
 mod writer;
 
+pub use approvals::{ApprovalId, ApprovalRecord, ApprovalStatus, Asking, Decision, Gift, MAX_WAITING_APPROVALS, NewApproval, NoApprovalId};
 pub use audit::{Actor, AuditEvent, AuditFilter, AuditHead, AuditRecord, AuditRestart, Restarted};
 pub use audit_chain::{AuditRoot, ChainId, NoChainId};
 pub use audit_key::AuditKeyFault;

@@ -315,19 +315,9 @@ impl Database {
 
     /// Resumes a task: its slots from now on are due, its failures forgotten.
     pub fn resume_task(&self, id: TaskId, now: Timestamp, events: Vec<AuditEvent>) -> Answer<TaskChange> {
-        const RESUME: &str = "
-            UPDATE tasks
-            SET paused_ms = NULL, pause_reason = NULL, failures = 0, revision = revision + 1, updated_ms = ?1,
-                cursor_ms = iif(schedule IS NULL, NULL, ?1)
-            WHERE id = ?2 AND paused_ms IS NOT NULL
-            RETURNING schedule";
         self.write_audited(events, move |connection| {
-            let mut statement = connection.prepare_cached(RESUME)?;
-            let schedule = statement.query_and_then(params![now.ms(), id.to_string()], |row| plain::<Option<String>>(row, "schedule"))?;
-            match schedule.last().transpose()? {
-                Some(schedule) => open_span(connection, id, schedule.as_deref(), now).map(|()| TaskChange::Done),
-                None => Ok(TaskChange::Changed),
-            }
+            let resumed = resume(connection, id, None, now)?;
+            Ok(if resumed { TaskChange::Done } else { TaskChange::Changed })
         })
     }
 
@@ -437,6 +427,37 @@ pub(crate) fn pause(connection: &Connection, id: TaskId, reason: &str, now: Time
         close_span(connection, id, now)?;
     }
     Ok(paused)
+}
+
+/// Resumes a task, where one is named only if it is paused for that reason:
+/// its slots from now on are due, its failures forgotten.
+fn resume(connection: &Connection, id: TaskId, paused_for: Option<&str>, now: Timestamp) -> Result<bool, DbError> {
+    const RESUME: &str = "
+        UPDATE tasks
+        SET paused_ms = NULL, pause_reason = NULL, failures = 0, revision = revision + 1, updated_ms = ?1,
+            cursor_ms = iif(schedule IS NULL, NULL, ?1)
+        WHERE id = ?2 AND paused_ms IS NOT NULL AND (?3 IS NULL OR pause_reason = ?3)
+        RETURNING schedule";
+    let mut statement = connection.prepare_cached(RESUME)?;
+    let schedule =
+        statement.query_and_then(params![now.ms(), id.to_string(), paused_for], |row| plain::<Option<String>>(row, "schedule"))?;
+    match schedule.last().transpose()? {
+        Some(schedule) => open_span(connection, id, schedule.as_deref(), now).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// A task that is paused for this reason goes on.
+pub(crate) fn resume_if_paused_for(connection: &Connection, id: TaskId, reason: &str, now: Timestamp) -> Result<bool, DbError> {
+    resume(connection, id, Some(reason), now)
+}
+
+/// Counts a change that is none of its own text, where it has these bytes: what
+/// was read of it before is old. `false`: it is gone, or has others.
+pub(crate) fn touch(connection: &Connection, id: TaskId, digest: Digest, now: Timestamp) -> Result<bool, DbError> {
+    const TOUCH: &str = "
+        UPDATE tasks SET revision = revision + 1, updated_ms = ? WHERE id = ? AND digest = ?";
+    Ok(connection.prepare_cached(TOUCH)?.execute(params![now.ms(), id.to_string(), digest.to_string()])? > 0)
 }
 
 fn open_span(connection: &Connection, id: TaskId, schedule: Option<&str>, now: Timestamp) -> Result<(), DbError> {

@@ -6,14 +6,17 @@
 
 #![forbid(unsafe_code)]
 
+pub mod approval;
 pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod credential;
+mod error;
 pub mod execution;
 pub mod home;
 pub mod schedule;
 pub mod task;
+pub mod template;
 pub mod vault;
 mod wardroom;
 

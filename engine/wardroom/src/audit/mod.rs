@@ -34,16 +34,36 @@ pub(crate) mod event {
     pub(crate) const TASK_PAUSED: &str = "task-paused";
     pub(crate) const TASK_RESUMED: &str = "task-resumed";
     pub(crate) const TASK_REMOVED: &str = "task-removed";
+    pub(crate) const APPROVAL_ASKED: &str = "approval-asked";
+    pub(crate) const APPROVAL_GIVEN: &str = "approval-given";
+    pub(crate) const APPROVAL_REFUSED: &str = "approval-refused";
+    pub(crate) const TOOL_REFUSED: &str = "tool-refused";
 }
 
-/// An event by the person at the keyboard.
-pub(crate) fn by_operator(at: Timestamp, event: &'static str, subject: &str, detail: Value) -> AuditEvent {
+tokio::task_local! {
+    static SESSION: String;
+}
+
+/// Does something that an assistant asked for: what changes by it is recorded
+/// as the assistant's, with its session.
+pub(crate) async fn as_assistant<T>(session: String, work: impl Future<Output = T>) -> T {
+    SESSION.scope(session, work).await
+}
+
+/// The session of the assistant that asked for this, where one did.
+pub(crate) fn session() -> Option<String> {
+    SESSION.try_with(Clone::clone).ok()
+}
+
+/// An event by whoever asked: the person at the keyboard, or an assistant.
+pub(crate) fn by_asker(at: Timestamp, event: &'static str, subject: &str, detail: Value) -> AuditEvent {
+    let session = session();
     AuditEvent {
         at,
         event,
         subject: subject.to_owned(),
-        actor: Actor::Operator,
-        session: None,
+        actor: if session.is_some() { Actor::Assistant } else { Actor::Operator },
+        session,
         execution: None,
         attempt: None,
         detail: map(detail),
@@ -52,14 +72,14 @@ pub(crate) fn by_operator(at: Timestamp, event: &'static str, subject: &str, det
 
 /// An event that nobody asked for: the engine did it by a rule.
 pub(crate) fn by_engine(at: Timestamp, event: &'static str, subject: &str, detail: Value) -> AuditEvent {
-    AuditEvent { actor: Actor::Engine, ..by_operator(at, event, subject, detail) }
+    AuditEvent { actor: Actor::Engine, session: None, ..by_asker(at, event, subject, detail) }
 }
 
 /// An event about the vault.
 pub(crate) fn of_vault(at: Timestamp, event: &'static str, record: &wardroom_vault::VaultRecord) -> AuditEvent {
     let detail =
         json!({ "place": place_words(record.source()), "key_id": record.key_id().to_string(), "key_version": record.key_version() });
-    by_operator(at, event, "vault", detail)
+    by_asker(at, event, "vault", detail)
 }
 
 /// One attempt of one execution, as the one who did it.

@@ -1,6 +1,7 @@
 //! The command line: parses what was typed, calls a use case, shows what came
 //! of it. The only module that names clap, and the only one that prints.
 
+mod approval;
 mod ask;
 mod audit;
 mod credential;
@@ -17,6 +18,7 @@ mod show;
 mod stats;
 mod task;
 mod task_file;
+mod template;
 mod vault;
 
 use std::path::PathBuf;
@@ -69,6 +71,9 @@ enum Command {
     /// Look at the vault, and give it another key
     #[command(subcommand)]
     Vault(vault::VaultCommand),
+    /// Decide what assistants asked for
+    #[command(subcommand)]
+    Approval(approval::ApprovalCommand),
     /// Look at what was done with credentials, and check that nothing is missing
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -78,6 +83,9 @@ enum Command {
     /// Save automations that run by themselves
     #[command(subcommand)]
     Task(task::TaskCommand),
+    /// Look at programs that come with Wardroom, to be run by their names
+    #[command(subcommand)]
+    Template(template::TemplateCommand),
     /// Run tasks when they are due, until told to stop
     Serve(serve::ServeArguments),
     /// How often tasks ran, how it went, and how long it took
@@ -100,8 +108,10 @@ impl Command {
             Self::Init(init) => init.json,
             Self::Credential(credential) => credential.wants_json(),
             Self::Vault(vault) => vault.wants_json(),
+            Self::Approval(approval) => approval.wants_json(),
             Self::Audit(audit) => audit.wants_json(),
             Self::Task(task) => task.wants_json(),
+            Self::Template(template) => template.wants_json(),
             Self::Serve(serve) => serve.json,
             Self::Stats(stats) => stats.json,
             Self::Doctor(doctor) => doctor.json,
@@ -130,7 +140,7 @@ pub fn main() -> ExitCode {
         }
         _ => on_runtime(arguments),
     };
-    done.unwrap_or_else(|error| error.show(json))
+    done.unwrap_or_else(|error| error::show_error(&error, json))
 }
 
 fn on_runtime(arguments: Arguments) -> Result<ExitCode, CommandError> {
@@ -158,8 +168,10 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CommandError> {
         Command::Init(init) => init.execute(&wardroom).await,
         Command::Credential(credential) => credential.execute(&wardroom).await,
         Command::Vault(vault) => vault.execute(&wardroom).await,
+        Command::Approval(approval) => approval.execute(&wardroom).await,
         Command::Audit(audit) => audit.execute(&wardroom).await,
         Command::Task(task) => task.execute(&wardroom).await,
+        Command::Template(template) => template.execute(),
         Command::Serve(serve) => serve.execute(&wardroom).await,
         Command::Stats(stats) => stats.execute(&wardroom),
         Command::Doctor(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),

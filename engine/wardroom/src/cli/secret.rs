@@ -4,14 +4,13 @@
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 
+use crate::vault::PASSPHRASE_FILE;
 use wardroom_core::credential::MAX_VALUE_BYTES;
 use wardroom_vault::Secret;
 use wardroom_vault::source::{Ask, PassphraseError, Passphrases};
 
 use super::error::CommandError;
 
-/// A file that holds the passphrase, for servers.
-pub(super) const PASSPHRASE_FILE: &str = "WARDROOM_PASSPHRASE_FILE";
 /// The passphrase itself. A file is better: the environment of a process is
 /// readable by its user, and inherited.
 pub(super) const PASSPHRASE: &str = "WARDROOM_PASSPHRASE";

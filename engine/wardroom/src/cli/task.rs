@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 use wardroom_core::capability::Scope;
 use wardroom_core::clock::Timestamp;
@@ -11,7 +10,6 @@ use wardroom_core::execution::Trigger;
 use wardroom_core::id::ExecutionId;
 use wardroom_core::limit::{DurationText, SizeText};
 use wardroom_core::task::{Keep, Occasion};
-use wardroom_db::Filter;
 use wardroom_schedule::rate::RateLimit;
 use wardroom_schedule::retry::RetryRule;
 use wardroom_schedule::rules::{MissedRule, OverlapRule};
@@ -22,10 +20,12 @@ use super::run::{RunArguments, name_and_value, params};
 use super::show::{self, BOLD, DIM, ERROR, GOOD, WARN};
 use super::task_file;
 use crate::execution::grants::GrantTexts;
-use crate::task::check::{Checked, NEXT_FIRES, NextFire};
+use crate::task::check::Checked;
 use crate::task::definition::{Run, Task};
 use crate::task::draft::TaskDraft;
-use crate::task::{Bytes, LastRun, Saved, Saving};
+use crate::task::view::TaskView;
+use crate::task::{Bytes, Saved, Saving};
+use crate::template::located;
 use crate::wardroom::Wardroom;
 
 #[derive(Debug, clap::Subcommand)]
@@ -204,7 +204,7 @@ fn keep(text: &str) -> Result<Keep, String> {
 pub(super) struct AddArguments {
     /// A name: a lower-case letter, then lower-case letters, digits and `-`
     name: String,
-    /// A file (`.js`, `.ts`, `.wasm`), optionally with `#function`
+    /// A file (`.js`, `.ts`, `.wasm`), optionally with `#function`, or a template's name
     program: String,
     #[command(flatten)]
     flags: TaskFlags,
@@ -515,7 +515,7 @@ impl UpgradeArguments {
         let task = wardroom.task(&self.name)?;
         let (mut draft, here) = (wardroom.draft_of(&task)?, here()?);
         if let Some(program) = self.program {
-            draft.program = here.join(program).display().to_string();
+            draft.program = located(&here, Path::new(&program)).display().to_string();
         }
         draft.grants = draft.grants.with(self.grants.texts(&here));
         if let Some(input) = &self.input {
@@ -602,60 +602,6 @@ impl SlotsArguments {
             account.unaccounted.len()
         ))
     }
-}
-
-/// A task as JSON, and as lists show it.
-#[derive(Debug, Serialize)]
-pub(super) struct TaskView {
-    name: String,
-    id: String,
-    #[serde(flatten)]
-    draft: Value,
-    digest: String,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    paused: Option<String>,
-    failures: u32,
-    #[serde(rename = "schedule_words", skip_serializing_if = "Option::is_none")]
-    schedule: Option<String>,
-    next: Vec<NextFire>,
-    last: Option<LastRun>,
-}
-
-impl TaskView {
-    fn of(wardroom: &Wardroom, task: &Task) -> Result<Self, CommandError> {
-        let draft = serde_json::to_value(wardroom.draft_of(task)?)
-            .map_err(|error| CommandError::host(format!("the task cannot be written as JSON: {error}")))?;
-        let mut draft = draft;
-        if let Some(draft) = draft.as_object_mut() {
-            draft.shift_remove("name");
-        }
-        Ok(Self {
-            name: task.name().to_string(),
-            id: task.id().to_string(),
-            draft,
-            digest: task.record.digest.to_string(),
-            created_at: task.record.created_at,
-            updated_at: task.record.updated_at,
-            paused: task.record.pause_reason.clone(),
-            failures: task.record.failures,
-            schedule: task.schedule_words(),
-            next: task.next_fires(wardroom.now(), NEXT_FIRES),
-            last: last(wardroom, task)?,
-        })
-    }
-}
-
-fn last(wardroom: &Wardroom, task: &Task) -> Result<Option<LastRun>, CommandError> {
-    let filter = Filter { task: Some(task.name().to_string()), limit: 1, ..Filter::default() };
-    let last = wardroom.database().list(&filter)?.pop();
-    Ok(last.map(|summary| LastRun {
-        id: summary.id,
-        status: summary.status,
-        created_at: summary.created_at,
-        duration_ms: summary.duration_ms,
-    }))
 }
 
 fn list(wardroom: &Wardroom, tag: Option<&str>, json: bool) -> Result<(), CommandError> {

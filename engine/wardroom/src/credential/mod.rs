@@ -195,7 +195,7 @@ impl Wardroom {
             let detail = json!({ "id": id.to_string(), "kind": kind.name(), "hosts": texts(&hosts), "has_value": value.is_some() });
             let new =
                 NewCredential { id, name: name.clone(), kind, hosts: hosts.clone(), note: note.clone(), value: sealing, created_at: now };
-            let event = audit::by_operator(now, event::CREDENTIAL_ADDED, name.as_str(), detail);
+            let event = audit::by_asker(now, event::CREDENTIAL_ADDED, name.as_str(), detail);
             match self.db.add_credential(new, vec![event]).await? {
                 Change::Done => return Ok(warnings),
                 Change::NameTaken => return Err(CredentialUseError::Exists(name)),
@@ -221,7 +221,7 @@ impl Wardroom {
             let sealing = self.seal(&record.id, name, record.kind, value).await?;
             let now = self.clock.now();
             let detail = json!({ "id": record.id.to_string(), "replaced": record.sealed.is_some() });
-            let event = audit::by_operator(now, event::CREDENTIAL_VALUE_SET, name.as_str(), detail);
+            let event = audit::by_asker(now, event::CREDENTIAL_VALUE_SET, name.as_str(), detail);
             if self.db.set_sealed(&record, sealing, now, vec![event]).await? == Change::Done {
                 return Ok(warnings);
             }
@@ -246,7 +246,7 @@ impl Wardroom {
             let now = self.clock.now();
             let detail =
                 json!({ "id": record.id.to_string(), "kind": kind.name(), "hosts": texts(&hosts), "hosts_before": texts(&record.hosts) });
-            let event = audit::by_operator(now, event::CREDENTIAL_CHANGED, name.as_str(), detail);
+            let event = audit::by_asker(now, event::CREDENTIAL_CHANGED, name.as_str(), detail);
             let terms = CredentialTerms { kind, hosts, note, resealed };
             if self.db.change_credential(&record, terms, now, vec![event]).await? == Change::Done {
                 return Ok(());
@@ -268,7 +268,7 @@ impl Wardroom {
                 return Err(CredentialUseError::NoValue(name.clone()));
             }
             let now = self.clock.now();
-            let event = audit::by_operator(now, event::CREDENTIAL_CLEARED, name.as_str(), json!({ "id": record.id.to_string() }));
+            let event = audit::by_asker(now, event::CREDENTIAL_CLEARED, name.as_str(), json!({ "id": record.id.to_string() }));
             if self.db.clear_credential(&record, now, vec![event]).await? == Change::Done {
                 return Ok(());
             }
@@ -289,7 +289,7 @@ impl Wardroom {
             let resealed = self.reseal(&record, new, record.kind).await?;
             let at = self.clock.now();
             let detail = json!({ "id": record.id.to_string(), "renamed_from": name.as_str() });
-            let event = audit::by_operator(at, event::CREDENTIAL_RENAMED, new.as_str(), detail);
+            let event = audit::by_asker(at, event::CREDENTIAL_RENAMED, new.as_str(), detail);
             let renaming = Renaming { name: new.clone(), resealed, at };
             match self.db.rename_credential(&record, renaming, vec![event]).await? {
                 Change::Done => return Ok(()),
@@ -311,7 +311,7 @@ impl Wardroom {
             let record = self.known(name)?;
             let users = self.db.credential_users(name)?;
             let detail = json!({ "id": record.id.to_string(), "taken_from": users });
-            let event = audit::by_operator(self.clock.now(), event::CREDENTIAL_REMOVED, name.as_str(), detail);
+            let event = audit::by_asker(self.clock.now(), event::CREDENTIAL_REMOVED, name.as_str(), detail);
             match self.db.remove_credential(&record, force, vec![event]).await? {
                 Removal::Removed { .. } => return Ok(()),
                 Removal::InUse(users) => return Err(CredentialUseError::InUse { name: name.clone(), users: self.people_words(users)? }),

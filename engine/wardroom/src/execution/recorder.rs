@@ -85,7 +85,7 @@ impl Recorder {
             program: &resolved.program.name,
             digest: resolved.program.digest,
             holder: &self.holder,
-            session: None,
+            session: resolved.occasion.session.as_deref(),
             created_at: self.created_at,
             started_at: self.created_at,
             scheduled_for: resolved.occasion.scheduled_for,

@@ -26,6 +26,7 @@ use super::databases::DatabaseUseError;
 use crate::audit::{self, event};
 use crate::execution::store::{StoreError, StoredProgram};
 use crate::home::Home;
+use crate::template;
 use crate::wardroom::{OpenError, Wardroom};
 
 /// Where a program comes from, and so on whom its grants hang.
@@ -37,13 +38,16 @@ pub enum Source {
     FileOfTask(ProgramName, TaskId),
     /// The bytes that a task pins.
     Task(StoredProgram, TaskId),
+    /// Bytes that somebody gave, and the subject that they are for.
+    Given(Arc<Program>, String),
 }
 
 impl Source {
-    fn function(&self) -> Option<&str> {
+    pub(crate) fn function(&self) -> Option<&str> {
         match self {
             Self::File(name) | Self::FileOfTask(name, _) => name.function.as_deref(),
             Self::Task(stored, _) => stored.function.as_deref(),
+            Self::Given(..) => None,
         }
     }
 }
@@ -291,6 +295,7 @@ impl Wardroom {
             }
             Source::FileOfTask(name, task) => Ok((read_program(name)?.0, task.subject())),
             Source::Task(stored, task) => Ok((self.components().load(stored)?, task.subject())),
+            Source::Given(program, subject) => Ok(((**program).clone(), subject.clone())),
         }
     }
 
@@ -373,7 +378,7 @@ fn assignment(resolved: &Resolved, scope: &Scope, now: Timestamp) -> Option<Audi
     let Scope::Credential(credential) = scope else { return None };
     let detail =
         serde_json::json!({ "to": resolved.subject, "digest": resolved.program.digest.to_string(), "scope": credential.to_string() });
-    Some(audit::by_operator(now, event::CREDENTIAL_ASSIGNED, credential.name.as_str(), detail))
+    Some(audit::by_asker(now, event::CREDENTIAL_ASSIGNED, credential.name.as_str(), detail))
 }
 
 /// A relative name would mean another folder elsewhere.
@@ -394,6 +399,9 @@ fn asked(requests: &Requests, scope: &Scope) -> bool {
 
 /// Read once: what is hashed is what runs.
 pub(crate) fn read_program(name: &ProgramName) -> Result<(Program, PathBuf), ResolveError> {
+    if let Some(template) = template::of_path(&name.path) {
+        return Ok((template.program(), name.path.clone()));
+    }
     let failed = |source| ResolveError::Read { path: name.path.clone(), source };
     // Looked at first: opening a FIFO would wait for a writer.
     let meta = std::fs::metadata(&name.path).map_err(failed)?;

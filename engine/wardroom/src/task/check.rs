@@ -55,7 +55,7 @@ pub struct Checked {
 }
 
 /// A run that is only thought of.
-pub(super) fn trial() -> Run {
+pub(crate) fn trial() -> Run {
     Run {
         id: ExecutionId::fresh(),
         attempt: 1,

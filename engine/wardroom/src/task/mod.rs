@@ -15,6 +15,7 @@ pub mod draft;
 pub mod follow;
 mod save;
 pub mod state;
+pub mod view;
 
 use wardroom_core::blame::Blame;
 use wardroom_core::clock::Timestamp;
@@ -270,7 +271,7 @@ impl Wardroom {
         let task = self.task(name)?;
         self.account_before_change(&task).await?;
         let now = self.clock.now();
-        let events = self.audited(|| audit::by_operator(now, event::TASK_PAUSED, name, serde_json::json!({ "reason": reason })))?;
+        let events = self.audited(|| audit::by_asker(now, event::TASK_PAUSED, name, serde_json::json!({ "reason": reason })))?;
         let change = self.db.pause_task(task.id(), reason.to_owned(), now, events).await?;
         self.wake_scheduler().await;
         Ok(change == TaskChange::Done)
@@ -284,7 +285,7 @@ impl Wardroom {
     /// [`TaskError::Unknown`], or [`TaskError::Db`].
     pub async fn resume(&self, name: &str) -> Result<bool, TaskError> {
         let (task, now) = (self.task(name)?, self.clock.now());
-        let events = self.audited(|| audit::by_operator(now, event::TASK_RESUMED, name, serde_json::json!({})))?;
+        let events = self.audited(|| audit::by_asker(now, event::TASK_RESUMED, name, serde_json::json!({})))?;
         let change = self.db.resume_task(task.id(), now, events).await?;
         self.wake_scheduler().await;
         Ok(change == TaskChange::Done)
@@ -321,7 +322,7 @@ impl Wardroom {
             self.account_before_change(&task).await?;
         }
         let now = self.clock.now();
-        let events = self.audited(|| audit::by_operator(now, event::TASK_REMOVED, name, serde_json::json!({})))?;
+        let events = self.audited(|| audit::by_asker(now, event::TASK_REMOVED, name, serde_json::json!({})))?;
         match self.db.remove_task(&record, now, events).await? {
             TaskChange::Done => {}
             TaskChange::Missing => return Err(self.unknown_task(name)),

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use wardroom_core::capability::{Grants, Scope};
@@ -25,15 +26,18 @@ use crate::audit::{self, event};
 use crate::execution::grants::{GrantTexts, stored};
 use crate::execution::resolve::{RunRequest, Source, read_program};
 use crate::execution::store::StoredProgram;
+use crate::template::located;
 use crate::wardroom::Wardroom;
 
 /// Which bytes a draft's program stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Bytes {
     /// Those that the task pins already, where the draft names the same place.
     Pinned,
     /// Those that are there now.
     Read,
+    /// These, whatever the draft names: nobody reads them from a file again.
+    Given(Arc<Program>),
 }
 
 /// What somebody wants saved.
@@ -97,11 +101,11 @@ impl Wardroom {
         });
         let change = match &seen {
             None => {
-                let events = self.audited(|| audit::by_operator(now, event::TASK_ADDED, name.as_str(), detail))?;
+                let events = self.audited(|| audit::by_asker(now, event::TASK_ADDED, name.as_str(), detail))?;
                 self.db.add_task(judged.id, judged.terms.clone(), now, events).await?
             }
             Some(seen) => {
-                let events = self.audited(|| audit::by_operator(now, event::TASK_CHANGED, name.as_str(), detail))?;
+                let events = self.audited(|| audit::by_asker(now, event::TASK_CHANGED, name.as_str(), detail))?;
                 self.db.change_task(&seen.record, judged.terms.clone(), now, events).await?
             }
         };
@@ -137,8 +141,8 @@ impl Wardroom {
         let schedule = schedule(draft, saving.seen, &zone, now)?;
         check_rules(schedule.as_ref(), draft.missed, draft.overlap.unwrap_or_default())?;
         let links = self.judged_links(id, &name, draft)?;
-        let (source, origin) = source(saving, id)?;
-        let resolved = self.resolve(self.trial_request(saving, source, &name)).await?;
+        let (source, origin) = self.source(saving, id)?;
+        let resolved = self.resolve(self.trial_request(saving, source.clone(), &name)).await?;
         let grants = self.judged_grants(saving)?;
         let on_files = self.watched(saving, &grants)?;
         let plan = resolved.clone().authorize(&Grants(grants.clone())).map_err(crate::execution::resolve::ResolveError::from)?;
@@ -149,7 +153,7 @@ impl Wardroom {
             tags: draft.tags.clone(),
             program: StoredProgram {
                 name: program.name.clone(),
-                function: ProgramName::parse(&draft.program)?.function,
+                function: source.function().map(str::to_owned),
                 digest: program.digest,
                 format: program.format,
             },
@@ -178,6 +182,24 @@ impl Wardroom {
         };
         let warnings = self.warnings(&plan, &grants)?;
         Ok(Judged { id, terms, program, plan, warnings, at: now })
+    }
+
+    /// Where the bytes come from, and where they were read.
+    fn source(&self, saving: &Saving<'_>, id: TaskId) -> Result<(Source, PathBuf), TaskError> {
+        if let Bytes::Given(program) = &saving.bytes {
+            let origin = self.components().path(program.digest, program.format);
+            return Ok((Source::Given(program.clone(), id.subject()), origin));
+        }
+        let mut name = ProgramName::parse(&saving.draft.program)?;
+        name.path = located(saving.base, &name.path);
+        if let Some(seen) = saving.seen.filter(|_| matches!(saving.bytes, Bytes::Pinned))
+            && seen.definition.origin == name.path
+        {
+            let stored = StoredProgram { function: name.function, ..seen.definition.program.clone() };
+            return Ok((Source::Task(stored, id), name.path));
+        }
+        let (_, origin) = read_program(&name)?;
+        Ok((Source::FileOfTask(name, id), origin))
     }
 
     /// What was granted before holds for the place that it was granted for, and
@@ -331,20 +353,6 @@ fn schedule(draft: &TaskDraft, seen: Option<&Task>, zone: &Zone, now: Timestamp)
 fn given(saving: &Saving<'_>, complete: &Map<String, Value>) -> Map<String, Value> {
     let is_given = |name: &String| saving.draft.params.contains_key(name) || saving.text_params.iter().any(|(given, _)| given == name);
     complete.iter().filter(|(name, _)| is_given(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-/// Where the bytes come from, and where they were read.
-fn source(saving: &Saving<'_>, id: TaskId) -> Result<(Source, PathBuf), TaskError> {
-    let mut name = ProgramName::parse(&saving.draft.program)?;
-    name.path = saving.base.join(&name.path);
-    if let Some(seen) = saving.seen.filter(|_| saving.bytes == Bytes::Pinned)
-        && seen.definition.origin == name.path
-    {
-        let stored = StoredProgram { function: name.function, ..seen.definition.program.clone() };
-        return Ok((Source::Task(stored, id), name.path));
-    }
-    let (_, origin) = read_program(&name)?;
-    Ok((Source::FileOfTask(name, id), origin))
 }
 
 /// The way from a task back to itself, where there is one.

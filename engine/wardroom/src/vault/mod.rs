@@ -26,6 +26,9 @@ use wardroom_vault::{Identity, OpenVault, RecordError, SealError, Sealed, Sealed
 use crate::audit::{self, event};
 use crate::wardroom::Wardroom;
 
+/// A file that holds the passphrase, for servers.
+pub(crate) const PASSPHRASE_FILE: &str = "WARDROOM_PASSPHRASE_FILE";
+
 /// How often what another process changed meanwhile is read again, and the
 /// change tried again.
 pub(crate) const TRIES: usize = 20;

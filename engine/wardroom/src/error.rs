@@ -1,0 +1,363 @@
+//! The one place that words errors for people: whose fault, what happened, and
+//! what to do next, with the exact command.
+
+use wardroom_core::blame::Blame;
+use wardroom_core::capability::Surplus;
+use wardroom_db::DbError;
+
+use crate::approval::ApprovalError;
+use crate::credential::CredentialUseError;
+use crate::execution::ExecuteError;
+use crate::execution::databases::DatabaseUseError;
+use crate::execution::grants::GrantError;
+use crate::execution::manage::ManageError;
+use crate::execution::resolve::{FolderUseError, PlaceUseError, ResolveError};
+use crate::execution::store::StoreError;
+use crate::home::HomeError;
+use crate::schedule::ServeError;
+use crate::task::TaskError;
+use crate::template::UnknownTemplate;
+use crate::vault::PASSPHRASE_FILE;
+use crate::vault::VaultUseError;
+use crate::wardroom::OpenError;
+use wardroom_core::manifest::RequestError;
+use wardroom_vault::{KeyFileError, KeychainError, PassphraseError, Source, VaultError};
+
+/// The operator has to act.
+const OPERATOR: u8 = 1;
+/// The command line does not hold.
+const USAGE: u8 = 2;
+/// Whoever wrote the program has to act.
+const GUEST: u8 = 3;
+/// We, or the machine (sysexits.h: EX_SOFTWARE).
+const HOST: u8 = 70;
+
+/// A command that did not do what was asked.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    /// The exit code.
+    pub(crate) code: u8,
+    /// What happened.
+    pub(crate) message: String,
+    /// What to do next.
+    pub(crate) hints: Vec<String>,
+}
+
+impl CommandError {
+    fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hints: Vec::new() }
+    }
+
+    pub(crate) fn operator(message: impl Into<String>) -> Self {
+        Self::new(OPERATOR, message)
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(USAGE, message)
+    }
+
+    pub(crate) fn host(message: impl Into<String>) -> Self {
+        Self::new(HOST, message)
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    fn blamed(blame: Blame, error: &dyn std::error::Error) -> Self {
+        Self::new(exit_code(blame), with_sources(error))
+    }
+}
+
+/// The exit code for whoever has to act.
+pub(crate) const fn exit_code(blame: Blame) -> u8 {
+    match blame {
+        Blame::Operator => OPERATOR,
+        Blame::Guest => GUEST,
+        Blame::Host => HOST,
+    }
+}
+
+/// `what: why: why`, without saying the same twice.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let why = source.to_string();
+        if !text.contains(&why) {
+            text = format!("{text}: {why}");
+        }
+        next = source.source();
+    }
+    text
+}
+
+impl From<OpenError> for CommandError {
+    fn from(error: OpenError) -> Self {
+        let command = Self::blamed(error.blame(), &error);
+        match &error {
+            OpenError::Home(HomeError::Loose { path, .. }) => command.hint(format!("Close it with `chmod 700 {}`.", path.display())),
+            OpenError::Home(HomeError::Io { .. } | HomeError::Foreign(_) | HomeError::NotAFolder(_)) => {
+                command.hint("Name another data folder: set WARDROOM_HOME, or add `--home=DIR`.")
+            }
+            OpenError::Db(error) => command.with_db_hint(error),
+            _ => command,
+        }
+    }
+}
+
+impl CommandError {
+    fn with_db_hint(self, error: &DbError) -> Self {
+        match error {
+            DbError::Permissions { path, .. } => self.hint(format!("Close it with `chmod 600 {}`.", path.display())),
+            DbError::Newer { .. } => self.hint("A newer Wardroom wrote it: use that one, or another data folder with `--home=DIR`."),
+            DbError::Full(_) => self.hint("Free some space on the disk of the data folder; `wardroom doctor` names it."),
+            DbError::Busy(_) => self.hint("Try again; `wardroom doctor` lists the processes that use the data folder."),
+            DbError::NotADatabase(_) | DbError::Corrupt(_) | DbError::Foreign { .. } => {
+                self.hint("Move the file `wardroom.db` away, or use another data folder with `--home=DIR`; nothing was changed.")
+            }
+            _ => self,
+        }
+    }
+}
+
+impl From<DbError> for CommandError {
+    fn from(error: DbError) -> Self {
+        Self::blamed(error.blame(), &error).with_db_hint(&error)
+    }
+}
+
+impl From<ResolveError> for CommandError {
+    fn from(error: ResolveError) -> Self {
+        let blame = error.blame();
+        match error {
+            ResolveError::Surplus(surplus) => surplus_error(&surplus),
+            ResolveError::Limit(error) => Self::usage(error.to_string()),
+            ResolveError::Open(error) => error.into(),
+            ResolveError::Db(error) => error.into(),
+            ResolveError::Store(error) => stored_error(&error),
+            ResolveError::Folder(error) | ResolveError::Request(RequestError::Folder(PlaceUseError::Folder(error))) => folder_error(&error),
+            ResolveError::Database(error) | ResolveError::Request(RequestError::Folder(PlaceUseError::Database(error))) => {
+                database_error(&error)
+            }
+            error => Self::blamed(blame, &error),
+        }
+    }
+}
+
+/// A flag outside of what the program declares, with the line that would
+/// declare it.
+fn surplus_error(surplus: &Surplus) -> CommandError {
+    let lines: Vec<String> = surplus.0.iter().map(|scope| format!("`{}`", scope.manifest_line())).collect();
+    CommandError::usage(surplus.to_string()).hint(format!("Add {} to the program's header, or leave the flag away.", lines.join(" and ")))
+}
+
+pub(crate) fn folder_error(error: &FolderUseError) -> CommandError {
+    let command = CommandError::operator(with_sources(error));
+    match error {
+        FolderUseError::NotAFolder(text) => {
+            let parent = std::path::Path::new(text).parent().and_then(std::path::Path::to_str);
+            let parent = parent.filter(|parent| !parent.is_empty()).unwrap_or(".");
+            command.hint(format!("Grant the folder it lies in: `--allow-read={parent}`."))
+        }
+        FolderUseError::OwnData { .. } => command.hint("Grant a narrower folder, or move the data folder with WARDROOM_HOME."),
+        _ => command,
+    }
+}
+
+pub(crate) fn database_error(error: &DatabaseUseError) -> CommandError {
+    let command = CommandError::operator(with_sources(error));
+    match error {
+        DatabaseUseError::NotAFile(_) => {
+            command.hint("Name the file of one database; a folder is granted with `--allow-read=DIR` or `--allow-write=DIR`.")
+        }
+        _ => command,
+    }
+}
+
+impl From<ManageError> for CommandError {
+    fn from(error: ManageError) -> Self {
+        let command = Self::blamed(error.blame(), &error);
+        match &error {
+            ManageError::Unknown(_) | ManageError::Ambiguous { .. } => command.hint("`wardroom exec list` shows the ids."),
+            ManageError::OtherBytes { task: Some(task), .. } => {
+                command.hint(format!("Run what it is now with `wardroom task run {task}`."))
+            }
+            ManageError::OtherBytes { program, .. } => command.hint(format!("Run what it is now with `wardroom run {program}`.")),
+            ManageError::NotKept { .. } => command.hint("Give the params: `wardroom exec rerun ID --param NAME=VALUE`."),
+            ManageError::Arguments { program, .. } => command.hint(format!("Give them again: `wardroom run {program} -- ARGS`.")),
+            ManageError::Db(error) => command.with_db_hint(error),
+            _ => command,
+        }
+    }
+}
+
+impl From<TaskError> for CommandError {
+    fn from(error: TaskError) -> Self {
+        let blame = error.blame();
+        match error {
+            TaskError::Store(error) => stored_error(&error),
+            TaskError::Resolve(error) => error.into(),
+            TaskError::Grant(GrantError::Folder(error)) => folder_error(&error),
+            TaskError::Grant(GrantError::Database(error)) => database_error(&error),
+            TaskError::Manage(error) => error.into(),
+            TaskError::Db(error) => error.into(),
+            error => {
+                let hint = task_hint(&error);
+                let command = Self::blamed(blame, &error);
+                hint.into_iter().fold(command, Self::hint)
+            }
+        }
+    }
+}
+
+fn task_hint(error: &TaskError) -> Option<String> {
+    Some(match error {
+        TaskError::Unknown { .. } => "`wardroom task list` shows them.".to_owned(),
+        TaskError::Exists(name) => {
+            format!("`wardroom task edit {name}` changes it; `wardroom task upgrade {name} PROGRAM` gives it another program.")
+        }
+        TaskError::Changed(_) => "Try again.".to_owned(),
+        TaskError::Damaged { name, .. } => format!("`wardroom task rm {name}` removes it; `wardroom task add` saves it anew."),
+        TaskError::Schedules => "`--no-schedule` takes the one away that it has.".to_owned(),
+        TaskError::Loop(_) => "Leave one of these links away.".to_owned(),
+        TaskError::Unwatchable(folder) => format!("Allow it to read the folder: `--allow-read={folder}`."),
+        TaskError::SelfTriggered(_) => "Let it write elsewhere, or watch another folder.".to_owned(),
+        TaskError::Moved(place) => format!("Take it away with `--revoke='{place}'`, and grant what is there now if that is what you want."),
+        TaskError::NoCredential(name) => format!("`wardroom credential add {name} --host=HOST` stores it."),
+        TaskError::Running(name) => {
+            format!("`wardroom exec list --task={name}` shows what runs; `wardroom task rm {name} --force` cancels it.")
+        }
+        TaskError::InUse { name, .. } => format!("Change those first, or take it from them with `wardroom task rm {name} --force`."),
+        _ => return None,
+    })
+}
+
+/// Stored bytes that are gone or others: where they come from is the task's to
+/// say.
+fn stored_error(error: &StoreError) -> CommandError {
+    let command = CommandError::blamed(error.blame(), error);
+    match error {
+        StoreError::Io { .. } => command.hint("`wardroom doctor` checks the data folder."),
+        _ => command.hint("`wardroom task upgrade NAME` reads the program again; `wardroom task show NAME` says from where."),
+    }
+}
+
+impl From<ApprovalError> for CommandError {
+    fn from(error: ApprovalError) -> Self {
+        let command = Self::blamed(error.blame(), &error);
+        match error {
+            ApprovalError::Task(error) => error.into(),
+            ApprovalError::Credential(error) => error.into(),
+            ApprovalError::Db(error) => error.into(),
+            ApprovalError::Unknown(_) | ApprovalError::Ambiguous(_) => command.hint("`wardroom approval list --all` shows the ids."),
+            ApprovalError::Stale(id) | ApprovalError::Moved { id, .. } => {
+                command.hint(format!("`wardroom approval reject {id}` puts it away; it can be asked for again."))
+            }
+            ApprovalError::Expired(_) => command.hint("It can be asked for again."),
+            ApprovalError::Full => command.hint("`wardroom approval list` shows them; approve or reject some."),
+            _ => command,
+        }
+    }
+}
+
+impl From<UnknownTemplate> for CommandError {
+    fn from(error: UnknownTemplate) -> Self {
+        Self::operator(error.to_string()).hint("`wardroom template list` shows them.")
+    }
+}
+
+impl From<ServeError> for CommandError {
+    fn from(error: ServeError) -> Self {
+        let blame = error.blame();
+        match error {
+            ServeError::Open(error) => error.into(),
+            ServeError::Task(error) => error.into(),
+            error => Self::blamed(blame, &error),
+        }
+    }
+}
+
+impl From<VaultUseError> for CommandError {
+    fn from(error: VaultUseError) -> Self {
+        let command = Self::blamed(error.blame(), &error);
+        match &error {
+            VaultUseError::None => command.hint("`wardroom init` makes one."),
+            VaultUseError::Exists(_) => {
+                command.hint("`wardroom vault status` shows it; `wardroom vault change-source` puts its key elsewhere.")
+            }
+            VaultUseError::MemoryOnly => command.hint("`wardroom init` chooses one of these."),
+            VaultUseError::Rotating | VaultUseError::Changed => {
+                command.hint("Try again when it is done; `wardroom vault status` shows it.")
+            }
+            VaultUseError::Sealed { name, .. } => command.damaged(name),
+            VaultUseError::Vault(error) => command.with_vault_hint(error),
+            VaultUseError::Record(_) => command.hint("The vault's row is damaged: put `wardroom.db` back from a backup."),
+            VaultUseError::Db(error) => command.with_db_hint(error),
+            _ => command,
+        }
+    }
+}
+
+impl CommandError {
+    fn with_vault_hint(self, error: &VaultError) -> Self {
+        match error {
+            VaultError::KeyMissing { place: Source::KeyFile { path }, .. } => self.hint(format!(
+                "Put the key file back to `{}`: without it, nothing in this vault opens. With nothing to lose, start over in another data folder: `--home=DIR`.",
+                path.display()
+            )),
+            VaultError::KeyMissing { .. } | VaultError::WrongKey { .. } => self.hint(
+                "The data folder was copied without its key, or the key was removed. Use it where the key is, or start over in another data folder: `--home=DIR`.",
+            ),
+            VaultError::WrongPassphrase => self.hint("Try again; nothing was changed."),
+            VaultError::Passphrase(PassphraseError::NobodyToAsk) => {
+                self.hint(format!("Run it in a terminal, or name a file that holds the passphrase: `{PASSPHRASE_FILE}=FILE`."))
+            }
+            VaultError::Damaged { name } => self.damaged(name),
+            VaultError::KeyVersion { name, .. } => self.hint(format!(
+                "Try again: another process may have given the vault its key just now. If that does not help, the row is damaged: `wardroom credential set {name}` gives it its value again."
+            )),
+            VaultError::Keychain(KeychainError::Locked) => self.hint("Unlock the keychain (log in, or open its own program), then try again."),
+            VaultError::Keychain(_) => self.hint(
+                "Try again once the keychain answers (`wardroom doctor` asks it), or, while it does, put the key elsewhere: `wardroom vault change-source passphrase`.",
+            ),
+            VaultError::KeyFile(KeyFileError::Permissions { path, .. }) => self.hint(format!("Close it with `chmod 600 {}`.", path.display())),
+            VaultError::RotationUnfinished => self.hint("`wardroom vault rotate-master-key` brings it to an end."),
+            _ => self,
+        }
+    }
+
+    fn damaged(self, name: &str) -> Self {
+        self.hint(format!("Every other credential still opens; `wardroom credential set {name}` gives this one its value again."))
+    }
+}
+
+impl From<CredentialUseError> for CommandError {
+    fn from(error: CredentialUseError) -> Self {
+        let command = Self::blamed(error.blame(), &error);
+        match error {
+            CredentialUseError::Vault(error) => error.into(),
+            CredentialUseError::Unknown { name, .. } => {
+                command.hint(format!("`wardroom credential list` shows them; `wardroom credential add {name} --host=HOST` stores it."))
+            }
+            CredentialUseError::Exists(name) => command.hint(format!("`wardroom credential set {name}` gives it another value.")),
+            CredentialUseError::NoValue(name) => command.hint(format!("`wardroom credential set {name}` gives it one.")),
+            CredentialUseError::InUse { name, .. } => command.hint(format!("`wardroom credential rm {name} --force` takes it from them.")),
+            CredentialUseError::Kind(name, _) => command.hint(format!("`wardroom credential clear {name}` takes the value away first.")),
+            CredentialUseError::Changed(_) => command.hint("Try again."),
+            CredentialUseError::Db(error) => command.with_db_hint(&error),
+            _ => command,
+        }
+    }
+}
+
+impl From<ExecuteError> for CommandError {
+    fn from(error: ExecuteError) -> Self {
+        match error {
+            ExecuteError::Open(error) => error.into(),
+            ExecuteError::Credential(error) => error.into(),
+            ExecuteError::Record(error) => Self::blamed(error.source.blame(), &error).with_db_hint(&error.source),
+        }
+    }
+}
