@@ -21,6 +21,8 @@ mod front_door;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod programs;
 #[cfg(test)]
 mod prompt;

@@ -13,6 +13,11 @@ pub(crate) const GRANT: &str = "[N]o:";
 /// stands. Answers what stood on the screen; nothing where no terminal can be
 /// made. The words are joined for a shell as they are.
 pub(crate) fn on_a_terminal(home: &Home, words: &str, question: &str, answer: Option<&str>) -> Option<String> {
+    on_a_terminal_by(home, words, question, |_| answer.map(str::to_owned))
+}
+
+/// The same, with an answer that depends on what stands on the screen.
+pub(crate) fn on_a_terminal_by(home: &Home, words: &str, question: &str, answer: impl Fn(&str) -> Option<String>) -> Option<String> {
     let there = Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success());
     if !needs("script", there, "apt-get install bsdutils") {
         return None;
@@ -27,8 +32,11 @@ pub(crate) fn on_a_terminal(home: &Home, words: &str, question: &str, answer: Op
     let mut piece = [0; 1024];
     while let Ok(read @ 1..) = stdout.read(&mut piece) {
         seen.extend_from_slice(&piece[..read]);
-        let asked = String::from_utf8_lossy(&seen).matches(question).count();
-        if let Some(answer) = answer.filter(|_| asked > answered) {
+        let screen = String::from_utf8_lossy(&seen).into_owned();
+        let asked = screen.matches(question).count();
+        if asked > answered
+            && let Some(answer) = answer(&screen)
+        {
             // Whoever has ended meanwhile reads it no more.
             drop(stdin.write_all(answer.as_bytes()));
             answered = asked;

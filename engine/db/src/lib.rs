@@ -55,7 +55,7 @@ pub use audit::{Actor, AuditEvent, AuditFilter, AuditHead, AuditRecord, AuditRes
 pub use audit_chain::{AuditRoot, ChainId, NoChainId};
 pub use audit_key::AuditKeyFault;
 pub use audit_verify::{AuditReport, ChainReport, Finding, KeyStanding, RowFault};
-pub use credentials::{Change, CredentialId, CredentialRecord, CredentialTerms, NewCredential, Note, Removal, Renaming};
+pub use credentials::{Change, CredentialId, CredentialRecord, CredentialTerms, NewCredential, NoNote, Note, Removal, Renaming};
 pub use error::{DbError, SqliteError};
 pub use executions::{Ending, ExecutionRecord, ExecutionSummary, Found, StartRow};
 pub use file::{DbConfig, Durability};

@@ -50,6 +50,8 @@ pub struct NewQueued {
     pub not_before: Option<Timestamp>,
     /// The execution that led to it.
     pub origin: Option<ExecutionId>,
+    /// The client's session that asked for it.
+    pub session: Option<String>,
 }
 
 /// An execution that waits for its turn.
@@ -314,10 +316,10 @@ pub(crate) fn insert_queued(connection: &Connection, row: &NewQueued) -> Result<
     const INSERT: &str = "
         INSERT INTO executions (
             id, attempt, status, trigger, task, subject, program, digest,
-            created_ms, scheduled_for_ms, not_before_ms, origin, followed, limits, access, params)
+            created_ms, scheduled_for_ms, not_before_ms, origin, session, followed, limits, access, params)
         VALUES (
             ?1, ?2, 'queued', ?3, COALESCE((SELECT name FROM tasks WHERE id = ?12), ?4), ?5, ?6, ?7,
-            ?8, ?9, ?10, ?11, 0, '{}', '{}', '{}')";
+            ?8, ?9, ?10, ?11, ?13, 0, '{}', '{}', '{}')";
     connection.prepare_cached(INSERT)?.execute(params![
         row.id.to_string(),
         row.attempt,
@@ -331,6 +333,7 @@ pub(crate) fn insert_queued(connection: &Connection, row: &NewQueued) -> Result<
         row.not_before.map(Timestamp::ms),
         row.origin.map(|origin| origin.to_string()),
         row.task.to_string(),
+        row.session,
     ])?;
     Ok(())
 }

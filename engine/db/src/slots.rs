@@ -225,6 +225,7 @@ fn queued(accounting: &Accounting, at: Timestamp, execution: ExecutionId) -> New
         scheduled_for: Some(at),
         not_before: None,
         origin: None,
+        session: None,
     }
 }
 

@@ -115,6 +115,8 @@ pub(crate) fn waiting(task: &TaskRecord, created_ms: i64) -> NewQueued {
         scheduled_for: None,
         not_before: None,
         origin: None,
+        session: None,
+        session: None,
     }
 }
 

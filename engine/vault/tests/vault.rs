@@ -436,6 +436,20 @@ fn a_rotation_to_a_new_passphrase_closes_the_old_one_out() {
     assert!(matches!(closed, Some(VaultError::WrongPassphrase)));
 }
 
+#[test]
+fn a_key_whose_folder_is_gone_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys/vault.key");
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
+    let (record, vault) = SealedVault::create(Source::KeyFile { path: path.clone() }, &NoPassphrases, NOW).unwrap();
+    let (rotation, _) = Rotation::begin(&record, Source::Memory).unwrap();
+    let rotated = rotation.store_key(&NoPassphrases).unwrap().finish(&vault, NOW).unwrap();
+    assert!(rotated.record.retired().is_some());
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    let settled = recover(&rotated.record).unwrap().unwrap();
+    assert!(settled.retired().is_none());
+}
+
 #[cfg(unix)]
 #[test]
 fn a_key_that_cannot_be_removed_is_reported_and_keeps_nobody_out() {

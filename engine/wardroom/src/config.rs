@@ -26,6 +26,17 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// What runs by itself.
     pub schedule: ScheduleConfig,
+    /// What assistants may do.
+    pub mcp: McpConfig,
+}
+
+/// What assistants may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct McpConfig {
+    /// Whether a credential's value may come from an assistant. It has then been
+    /// through the assistant's conversation, and whatever keeps that.
+    pub accept_secret_values: bool,
 }
 
 /// Runs at once of what runs by itself, unless the settings say otherwise.

@@ -14,6 +14,7 @@ use crate::execution::manage::ManageError;
 use crate::execution::resolve::{FolderUseError, PlaceUseError, ResolveError};
 use crate::execution::store::StoreError;
 use crate::home::HomeError;
+use crate::mcp::McpError;
 use crate::schedule::ServeError;
 use crate::task::TaskError;
 use crate::template::UnknownTemplate;
@@ -258,6 +259,16 @@ impl From<ApprovalError> for CommandError {
             ApprovalError::Expired(_) => command.hint("It can be asked for again."),
             ApprovalError::Full => command.hint("`wardroom approval list` shows them; approve or reject some."),
             _ => command,
+        }
+    }
+}
+
+impl From<McpError> for CommandError {
+    fn from(error: McpError) -> Self {
+        match error {
+            McpError::Begin(_) => Self::operator(error.to_string())
+                .hint("An MCP client starts this: `wardroom mcp --print-config claude` prints what goes into its settings."),
+            _ => Self::host(error.to_string()),
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod credential;
 mod error;
 pub mod execution;
 pub mod home;
+pub mod mcp;
 pub mod schedule;
 pub mod task;
 pub mod template;

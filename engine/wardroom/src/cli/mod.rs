@@ -11,6 +11,7 @@ mod exec;
 mod init;
 mod inspect;
 mod live;
+mod mcp;
 mod run;
 mod secret;
 mod serve;
@@ -88,6 +89,8 @@ enum Command {
     Template(template::TemplateCommand),
     /// Run tasks when they are due, until told to stop
     Serve(serve::ServeArguments),
+    /// Serve an assistant over the Model Context Protocol, on standard input and output
+    Mcp(mcp::McpArguments),
     /// How often tasks ran, how it went, and how long it took
     Stats(stats::StatsArguments),
     /// Check the data folder and show everything a person may want to verify
@@ -113,6 +116,7 @@ impl Command {
             Self::Task(task) => task.wants_json(),
             Self::Template(template) => template.wants_json(),
             Self::Serve(serve) => serve.json,
+            Self::Mcp(_) => false,
             Self::Stats(stats) => stats.json,
             Self::Doctor(doctor) => doctor.json,
             Self::Completions { .. } => false,
@@ -173,6 +177,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CommandError> {
         Command::Task(task) => task.execute(&wardroom).await,
         Command::Template(template) => template.execute(),
         Command::Serve(serve) => serve.execute(&wardroom).await,
+        Command::Mcp(mcp) => mcp.execute(&wardroom).await,
         Command::Stats(stats) => stats.execute(&wardroom),
         Command::Doctor(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     };

@@ -173,6 +173,7 @@ async fn enqueue(wardroom: &Wardroom, id: TaskId) -> Result<(), TaskError> {
         scheduled_for: None,
         not_before: None,
         origin: None,
+        session: None,
     };
     wardroom.db.enqueue_unless_busy(row, when_busy).await?;
     Ok(())

@@ -193,6 +193,7 @@ fn retry(task: &Task, record: &ExecutionRecord, now: Timestamp, delay: Duration)
         scheduled_for: record.summary.scheduled_for,
         not_before: Some(Timestamp::from_ms(now.ms().saturating_add(delay))),
         origin: record.origin,
+        session: None,
     }
 }
 
@@ -215,6 +216,7 @@ fn following_run(task: &TaskRecord, record: &ExecutionRecord, kind: LinkKind, no
         scheduled_for: None,
         not_before: None,
         origin: Some(record.summary.id),
+        session: None,
     }
 }
 

@@ -1,0 +1,267 @@
+//! What a tool answers: structured, with a short text, never longer than a
+//! client can take, and with nothing in it that a terminal would obey.
+
+use rmcp::model::{CallToolResult, ContentBlock};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use wardroom_core::text::{for_terminal, truncated};
+
+use crate::approval::ApprovalError;
+use crate::credential::CredentialUseError;
+use crate::error::CommandError;
+use crate::execution::ExecuteError;
+use crate::execution::manage::ManageError;
+use crate::execution::resolve::ResolveError;
+use crate::task::TaskError;
+use crate::template::UnknownTemplate;
+use crate::vault::VaultUseError;
+
+/// Bytes of one answer at most, structured and text together.
+const MAX_ANSWER: usize = 75_000;
+/// Bytes of the text at most.
+const MAX_TEXT: usize = 10_000;
+/// Bytes that a list or a log may fill of the structured part.
+pub(super) const PAGE: usize = 55_000;
+
+/// What a tool found or did.
+pub(super) struct Answer {
+    structured: Map<String, Value>,
+    text: String,
+    /// The tool worked, and what it ran did not.
+    is_failed: bool,
+}
+
+/// Why a tool did not do what was asked.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// A word for programs.
+    pub(super) code: &'static str,
+    /// What happened, for people.
+    pub(super) message: String,
+    /// What to do next, and who.
+    pub(super) hint: Option<String>,
+}
+
+impl Answer {
+    /// An answer with these fields beside `success`.
+    pub(super) fn new(fields: Value, text: impl Into<String>) -> Self {
+        let mut structured = Map::from_iter([("success".to_owned(), Value::Bool(true))]);
+        if let Value::Object(fields) = fields {
+            structured.extend(fields);
+        }
+        Self { structured, text: text.into(), is_failed: false }
+    }
+
+    /// What it ran failed.
+    pub(super) fn failed(mut self) -> Self {
+        self.structured.insert("success".to_owned(), Value::Bool(false));
+        self.is_failed = true;
+        self
+    }
+
+    /// As the protocol has it.
+    pub(super) fn into_result(self) -> CallToolResult {
+        let text = shortened(&for_terminal(&self.text));
+        let structured = Value::Object(self.structured);
+        let bytes = structured.to_string().len() + text.len();
+        if bytes > MAX_ANSWER {
+            let message = format!("the answer has {bytes} bytes, and at most {MAX_ANSWER} fit: ask for less at once");
+            return Refused { code: "answer_too_long", message, hint: None }.into_result();
+        }
+        let mut result = CallToolResult::structured(structured);
+        result.is_error = Some(self.is_failed);
+        result.content = vec![ContentBlock::text(text)];
+        result
+    }
+}
+
+fn shortened(text: &str) -> String {
+    if text.len() <= MAX_TEXT { text.to_owned() } else { format!("{}\n… (shortened)", truncated(text, MAX_TEXT)) }
+}
+
+impl Refused {
+    /// The arguments do not hold.
+    pub(super) fn arguments(message: impl Into<String>) -> Self {
+        Self { code: "validation_error", message: message.into(), hint: None }
+    }
+
+    /// As the protocol has it: an error of the tool, which the model sees.
+    pub(super) fn into_result(self) -> CallToolResult {
+        let message = shortened(&for_terminal(&self.message));
+        let hint = self.hint.map(|hint| shortened(&for_terminal(&hint)));
+        let mut text = format!("error ({}): {message}", self.code);
+        if let Some(hint) = &hint {
+            text = format!("{text}\nhint: {hint}");
+        }
+        let mut result = CallToolResult::structured_error(json!({
+            "success": false, "error": self.code, "message": message, "hint": hint,
+        }));
+        result.content = vec![ContentBlock::text(text)];
+        result
+    }
+}
+
+/// The words are those of the command line, whose hints name who has to act.
+fn worded(code: &'static str, error: impl Into<CommandError>) -> Refused {
+    let CommandError { message, hints, .. } = error.into();
+    Refused { code, message, hint: Some(hints.join(" ")).filter(|hint| !hint.is_empty()) }
+}
+
+impl From<TaskError> for Refused {
+    fn from(error: TaskError) -> Self {
+        let code = match &error {
+            TaskError::Unknown { .. } => "task_not_found",
+            TaskError::Exists(_) => "task_exists",
+            TaskError::Schedules | TaskError::Schedule(_) | TaskError::Zone(_) | TaskError::Rule(_) => "invalid_schedule",
+            TaskError::NoCredential(_) => "credential_not_found",
+            TaskError::Resolve(error) => resolve_code(error),
+            TaskError::Manage(ManageError::Unknown(_) | ManageError::Ambiguous { .. }) => "execution_not_found",
+            TaskError::Db(_) | TaskError::Damaged { .. } => "internal_error",
+            _ => "validation_error",
+        };
+        worded(code, error)
+    }
+}
+
+fn resolve_code(error: &ResolveError) -> &'static str {
+    match error {
+        ResolveError::Param(_) | ResolveError::ParamsTooLong(_) | ResolveError::ParamsForCommand | ResolveError::Request(_) => {
+            "invalid_params"
+        }
+        _ => "invalid_program",
+    }
+}
+
+impl From<ResolveError> for Refused {
+    fn from(error: ResolveError) -> Self {
+        worded(resolve_code(&error), error)
+    }
+}
+
+impl From<ManageError> for Refused {
+    fn from(error: ManageError) -> Self {
+        let code = match &error {
+            ManageError::Unknown(_) | ManageError::Ambiguous { .. } => "execution_not_found",
+            ManageError::Ended { .. } => "execution_ended",
+            ManageError::Db(_) | ManageError::Peer { .. } => "internal_error",
+            _ => "validation_error",
+        };
+        worded(code, error)
+    }
+}
+
+impl From<CredentialUseError> for Refused {
+    fn from(error: CredentialUseError) -> Self {
+        let code = match &error {
+            CredentialUseError::Unknown { .. } => "credential_not_found",
+            CredentialUseError::Exists(_) => "credential_exists",
+            CredentialUseError::InUse { .. } => "credential_in_use",
+            CredentialUseError::Vault(_) => "vault_unavailable",
+            CredentialUseError::Db(_) => "internal_error",
+            _ => "validation_error",
+        };
+        worded(code, error)
+    }
+}
+
+impl From<VaultUseError> for Refused {
+    fn from(error: VaultUseError) -> Self {
+        worded("vault_unavailable", error)
+    }
+}
+
+impl From<ApprovalError> for Refused {
+    fn from(error: ApprovalError) -> Self {
+        match error {
+            ApprovalError::Task(error) => error.into(),
+            ApprovalError::Credential(error) => error.into(),
+            error => worded("validation_error", error),
+        }
+    }
+}
+
+impl From<ExecuteError> for Refused {
+    fn from(error: ExecuteError) -> Self {
+        match error {
+            ExecuteError::Credential(error) => error.into(),
+            error => worded("internal_error", error),
+        }
+    }
+}
+
+impl From<wardroom_db::DbError> for Refused {
+    fn from(error: wardroom_db::DbError) -> Self {
+        worded("internal_error", error)
+    }
+}
+
+impl From<crate::wardroom::OpenError> for Refused {
+    fn from(error: crate::wardroom::OpenError) -> Self {
+        worded("internal_error", error)
+    }
+}
+
+impl From<UnknownTemplate> for Refused {
+    fn from(error: UnknownTemplate) -> Self {
+        Self { hint: Some("list_templates shows them.".to_owned()), ..worded("template_not_found", error) }
+    }
+}
+
+/// As many of these as fit into a page, and whether there were more.
+pub(super) fn fitting<T: Serialize>(items: impl IntoIterator<Item = T>) -> (Vec<Value>, bool) {
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    for item in items {
+        let value = serde_json::to_value(item).unwrap_or(Value::Null);
+        bytes += value.to_string().len() + 1;
+        if bytes > PAGE && !page.is_empty() {
+            return (page, true);
+        }
+        page.push(value);
+    }
+    (page, false)
+}
+
+/// A part of a long text, from a byte on, and where the next part begins.
+pub(super) fn part(text: &str, from: usize, most: usize) -> (String, Option<usize>) {
+    let begin = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    let part = truncated(text.get(begin..).unwrap_or_default(), most);
+    let end = begin + part.len();
+    (part.to_owned(), (end < text.len()).then_some(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_bounded_and_obeyed_by_no_terminal() {
+        let long = Answer::new(json!({ "x": "y".repeat(MAX_ANSWER) }), "short").into_result();
+        assert_eq!(long.is_error, Some(true));
+        assert_eq!(long.structured_content.unwrap()["error"], "answer_too_long");
+        let text = Answer::new(json!({}), format!("a\u{1b}[2Jb{}", "z".repeat(MAX_ANSWER))).into_result();
+        let shown = serde_json::to_string(&text.content).unwrap();
+        assert!(shown.len() < MAX_TEXT + 200 && !shown.contains("u001b") && shown.contains("(shortened)"));
+    }
+
+    #[test]
+    fn long_texts_come_in_parts_that_join() {
+        let text = "äöü€".repeat(1000);
+        let (mut whole, mut from) = (String::new(), Some(0));
+        while let Some(at) = from {
+            let (piece, next) = part(&text, at, 100);
+            assert!(piece.len() <= 100);
+            whole.push_str(&piece);
+            from = next;
+        }
+        assert_eq!(whole, text);
+        assert_eq!(part("abc", 99, 10), (String::new(), None));
+    }
+
+    #[test]
+    fn a_page_holds_what_fits_and_at_least_one() {
+        let (page, more) = fitting(vec!["x".repeat(PAGE); 3]);
+        assert_eq!((page.len(), more), (1, true));
+        let (page, more) = fitting(vec![1, 2, 3]);
+        assert_eq!((page.len(), more), (3, false));
+    }
+}

@@ -1,0 +1,64 @@
+//! What a client's own settings say to start this server.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::Profile;
+
+/// A client whose settings we know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// Claude Desktop, and Claude Code's `.mcp.json`.
+    Claude,
+    /// Cursor.
+    Cursor,
+    /// Visual Studio Code.
+    Vscode,
+    /// Windsurf.
+    Windsurf,
+    /// Zed.
+    Zed,
+}
+
+impl Client {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Claude, Self::Cursor, Self::Vscode, Self::Windsurf, Self::Zed];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Claude => "claude",
+            Self::Cursor => "cursor",
+            Self::Vscode => "vscode",
+            Self::Windsurf => "windsurf",
+            Self::Zed => "zed",
+        }
+    }
+
+    /// Where its settings lie.
+    #[must_use]
+    pub const fn place(self) -> &'static str {
+        match self {
+            Self::Claude => "claude_desktop_config.json (Claude Desktop), or .mcp.json in a project (Claude Code)",
+            Self::Cursor => "~/.cursor/mcp.json, or .cursor/mcp.json in a project",
+            Self::Vscode => ".vscode/mcp.json in a project",
+            Self::Windsurf => "~/.codeium/windsurf/mcp_config.json",
+            Self::Zed => "~/.config/zed/settings.json",
+        }
+    }
+
+    /// What to put there. Clients start a server without any variable of ours,
+    /// so the data folder is an argument.
+    #[must_use]
+    pub fn config(self, program: &Path, home: &Path, profile: Profile) -> Value {
+        let args = json!(["--home", home.display().to_string(), "mcp", "--profile", profile.name()]);
+        let command = program.display().to_string();
+        match self {
+            Self::Claude | Self::Cursor | Self::Windsurf => json!({ "mcpServers": { "wardroom": { "command": command, "args": args } } }),
+            Self::Vscode => json!({ "servers": { "wardroom": { "type": "stdio", "command": command, "args": args } } }),
+            Self::Zed => json!({ "context_servers": { "wardroom": { "source": "custom", "command": command, "args": args } } }),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Serving one client over standard input and output.
+//!
+//! Clients end a server by closing its input, and kill what is not gone two
+//! seconds later; the library drains for five. So the end of the input is seen
+//! here, answers that are nearly done are let out, and then it is over.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rmcp::ServiceExt as _;
+use rmcp::service::ServerInitializeError;
+use rmcp::transport::io::{StdioReader, stdio_pipes};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::sync::watch;
+
+use super::{Server, ServerOptions};
+use crate::wardroom::Wardroom;
+
+/// How long answers may still take once the input has ended.
+const LAST_ANSWERS: Duration = Duration::from_millis(60);
+/// How often it is looked whether they are out.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The input, and a word when it has ended.
+struct Input {
+    inner: StdioReader,
+    ended: watch::Sender<bool>,
+}
+
+impl AsyncRead for Input {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
+        match &polled {
+            Poll::Ready(Ok(())) if buffer.filled().len() > before || buffer.remaining() == 0 => {}
+            Poll::Pending => {}
+            Poll::Ready(_) => drop(self.ended.send(true)),
+        }
+        polled
+    }
+}
+
+/// The protocol came to no end that is one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum McpError {
+    /// The client began with something else.
+    #[error("the client does not speak MCP: {0}")]
+    Begin(String),
+    /// The system does not let signals be heard.
+    #[error("this process cannot be told to stop: {0}")]
+    Signals(#[from] io::Error),
+}
+
+/// Serves one client until its input ends or this process is told to stop; what
+/// runs then is recorded as interrupted.
+///
+/// # Errors
+///
+/// [`McpError`] where the client does not speak the protocol.
+pub async fn serve_stdio(wardroom: Arc<Wardroom>, options: ServerOptions) -> Result<(), McpError> {
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut interrupted = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+    let server = Server::new(wardroom.clone(), options);
+    let answering = server.answering.clone();
+    let (input, output) = stdio_pipes();
+    let (ended, mut end) = watch::channel(false);
+    let serving = async {
+        let running = match server.serve((Input { inner: input, ended }, output)).await {
+            Ok(running) => running,
+            // Nobody said anything: that is no fault.
+            Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
+            Err(error) => return Err(McpError::Begin(error.to_string())),
+        };
+        drop(running.waiting().await);
+        Ok(())
+    };
+    let over = async {
+        tokio::select! {
+            _ = terminated.recv() => return,
+            _ = interrupted.recv() => return,
+            _ = end.wait_for(|ended| *ended) => {}
+        }
+        // Those that were asked before the end, where they are quick.
+        let until = tokio::time::Instant::now() + LAST_ANSWERS;
+        tokio::time::sleep(LOOK).await;
+        while answering.load(Ordering::SeqCst) > 0 && tokio::time::Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+        }
+        // The last answer is on its way through the library.
+        tokio::time::sleep(LOOK).await;
+    };
+    let done = tokio::select! {
+        done = serving => done,
+        () = over => Ok(()),
+    };
+    // Whoever asks for these executions later finds out anyway; now is better.
+    if let Some(session) = wardroom.own_session() {
+        let interrupt = wardroom.database().interrupt(session.holder(), wardroom.now());
+        drop(tokio::time::timeout(LAST_ANSWERS, interrupt).await);
+    }
+    done
+}

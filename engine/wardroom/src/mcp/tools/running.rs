@@ -1,0 +1,166 @@
+//! Running something for a client that waits: its log and its progress on the
+//! way, its end as the answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rmcp::model::{ProgressNotificationParam, ProgressToken};
+use rmcp::service::{Peer, RequestContext, RoleServer};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use wardroom_core::capability::Refusal;
+use wardroom_core::failure::{Outcome, Output};
+use wardroom_core::id::ExecutionId;
+use wardroom_core::log::{LogLine, Progress};
+use wardroom_core::plan::Plan;
+use wardroom_core::text::{for_terminal_line, truncated};
+
+use super::super::Server;
+use super::super::answer::{Answer, Refused, part};
+use crate::execution::Live;
+
+/// News that wait for a client; what comes while so many wait is not told, and
+/// is in the record.
+const WAITING_NEWS: usize = 64;
+/// Bytes of one line of news.
+const MAX_NEWS: usize = 1000;
+/// Bytes of a result that an answer holds whole.
+pub(super) const MAX_RESULT: usize = 20_000;
+/// Lines of the log that an answer ends with.
+const LAST_LINES: usize = 20;
+
+/// Tells a client what a run does.
+struct Telling {
+    news: mpsc::Sender<(f64, Option<f64>, String)>,
+    count: AtomicU64,
+    last: std::sync::Mutex<std::collections::VecDeque<String>>,
+}
+
+impl Telling {
+    fn tell(&self, total: Option<f64>, text: &str) {
+        // Each has to be more than the one before; steps of the guest's own
+        // counting are not sure to be.
+        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let text = for_terminal_line(truncated(text, MAX_NEWS));
+        // A client that does not read holds up nothing.
+        drop(self.news.try_send((u32::try_from(count).map_or(f64::MAX, f64::from), total, text)));
+    }
+}
+
+impl Live for Telling {
+    fn line(&self, line: &LogLine) {
+        let text = format!("{}: {}", line.level.name(), line.text);
+        self.tell(None, &text);
+        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if last.len() == LAST_LINES {
+            last.pop_front();
+        }
+        last.push_back(truncated(&text, MAX_NEWS).to_owned());
+    }
+
+    fn progress(&self, progress: &Progress) {
+        let of = progress.total.map_or_else(String::new, |total| format!(" of {total}"));
+        self.tell(None, &format!("{}{of} {}", progress.done, progress.message));
+    }
+
+    fn refused(&self, refusal: &Refusal) {
+        self.tell(None, &format!("denied: {refusal:?}"));
+    }
+}
+
+async fn forward(peer: Peer<RoleServer>, token: ProgressToken, mut news: mpsc::Receiver<(f64, Option<f64>, String)>) {
+    while let Some((count, total, text)) = news.recv().await {
+        let mut progress = ProgressNotificationParam::new(token.clone(), count);
+        progress.total = total;
+        progress.message = Some(text);
+        if peer.notify_progress(progress).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Server {
+    /// Runs a plan to its end; a client that cancels its request cancels it.
+    pub(super) async fn run_and_tell(&self, plan: Plan, context: &RequestContext<RoleServer>) -> Result<Answer, Refused> {
+        let id = plan.resolved().id;
+        let (sender, receiver) = mpsc::channel(WAITING_NEWS);
+        let told = Arc::new(Telling { news: sender, count: AtomicU64::new(0), last: std::sync::Mutex::default() });
+        let forwarding = context.meta.get_progress_token().map(|token| tokio::spawn(forward(context.peer.clone(), token, receiver)));
+        let cancelled = context.ct.clone();
+        let outcome = self.wardroom.execute(plan, told.clone(), Box::pin(async move { cancelled.cancelled().await })).await;
+        let lines: Vec<String> = told.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().cloned().collect();
+        drop(told);
+        if let Some(forwarding) = forwarding {
+            // What is left of the news comes before the answer, unless the client does not read.
+            drop(tokio::time::timeout(std::time::Duration::from_millis(200), forwarding).await);
+        }
+        Ok(ended(id, &outcome?, &lines))
+    }
+}
+
+/// How an execution ended, as an answer.
+fn ended(id: ExecutionId, outcome: &Outcome, lines: &[String]) -> Answer {
+    let status = outcome.status();
+    let output = outcome.ending.as_ref().ok().or(outcome.partial_output.as_ref());
+    let (result, result_next) = output.map_or((Value::Null, None), |output| shown(output, 0));
+    let failure = outcome.ending.as_ref().err();
+    let mut text = format!("execution {id}: {status}");
+    if let Some(failure) = failure {
+        text = format!("{text}\nerror ({:?}): {}", failure.kind, failure.message);
+    }
+    if !result.is_null() {
+        text = format!("{text}\nresult (data): {}", truncated(&result.to_string(), 4000));
+    }
+    if !lines.is_empty() {
+        text = format!("{text}\nlog (data):\n{}", lines.join("\n"));
+    }
+    let answer = Answer::new(
+        json!({
+            "execution_id": id,
+            "status": status,
+            "result": result,
+            "next_result_offset": result_next,
+            "error": failure.map(|failure| json!({
+                "kind": failure.kind, "message": failure.message, "stack": failure.stack, "position": failure.position,
+            })),
+            "denied": outcome.usage.refusals.iter().take(20).map(|refusal| json!({
+                "capability": refusal.capability, "flag": refusal.flag(),
+            })).collect::<Vec<_>>(),
+            "log": lines,
+            "redactions": outcome.redactions,
+        }),
+        text,
+    );
+    if failure.is_some() { answer.failed() } else { answer }
+}
+
+/// A result, whole where it is short, else from a byte of its text on.
+pub(super) fn shown(output: &Output, from: usize) -> (Value, Option<usize>) {
+    let text = match output {
+        Output::Json(value) => {
+            let text = value.to_string();
+            if text.len() <= MAX_RESULT && from == 0 {
+                return (value.clone(), None);
+            }
+            text
+        }
+        Output::Text(text) => text.clone(),
+        Output::Bytes(bytes) => format!("{} bytes that are no text", bytes.len()),
+    };
+    let (piece, next) = part(&text, from, MAX_RESULT);
+    (Value::from(piece), next)
+}
+
+/// JSON Schema of an execution that ended.
+pub(super) fn ended_schema() -> Value {
+    super::super::schema::answer(json!({
+        "execution_id": { "type": "string" },
+        "status": { "type": "string" },
+        "result": {},
+        "next_result_offset": { "type": ["integer", "null"] },
+        "error": { "type": ["object", "null"] },
+        "denied": { "type": "array", "items": { "type": "object" } },
+        "log": { "type": "array", "items": { "type": "string" } },
+        "redactions": { "type": "integer" },
+    }))
+}

@@ -1,0 +1,250 @@
+//! Ways for a client to obtain more than its profile and its approvals give.
+//! None works.
+
+use serde_json::{Value, json};
+
+use super::{Client, approve};
+use crate::support::home::Home;
+use crate::support::server::Server;
+
+fn hourly() -> Value {
+    json!({ "type": "interval", "minutes": 60 })
+}
+
+#[test]
+fn a_profile_has_its_tools_and_no_others() {
+    let home = Home::new();
+    assert_eq!(home.run(&["init", "--source", "file"]).code, Some(0));
+    for (profile, has, has_not) in [
+        (
+            "read",
+            vec!["list_tasks", "get_status", "check_task"],
+            vec!["execute_task", "schedule_task", "run_script", "request_grant", "delete_task"],
+        ),
+        ("operate", vec!["execute_task", "schedule_task", "request_grant"], vec!["run_script", "add_credential", "delete_credential"]),
+        ("author", vec!["run_script", "add_credential"], vec![]),
+    ] {
+        let mut client = Client::new(&home, profile);
+        let listed = client.request("tools/list", json!({}));
+        let names: Vec<&str> = listed["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+        for tool in has {
+            assert!(names.contains(&tool), "{profile} lacks {tool}");
+        }
+        for tool in has_not {
+            assert!(!names.contains(&tool), "{profile} lists {tool}");
+            // Calling it unlisted helps as little, with whatever arguments.
+            for _ in 0..3 {
+                assert_eq!(client.refused(tool, json!({ "name": "x", "profile": "author" })), "not_allowed", "{profile} {tool}");
+            }
+        }
+    }
+    // Once for each tool and session, not for each call.
+    let refused = home.read(&["audit", "list", "--json", "--event=tool-refused", "--limit=100"]);
+    assert_eq!(refused["events"].as_array().unwrap().len(), 8, "{refused}");
+    // The profile is the operator's; there is no other way to say it.
+    let mut client = Client::raw(&home, &["--profile", "read"]);
+    let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": { "experimental": { "profile": "author" } },
+        "clientInfo": { "name": "wardroom-operator", "version": "1", "profile": "author" }, "_meta": { "profile": "author" } });
+    client.request("initialize", hello);
+    client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+    assert_eq!(client.refused("run_script", json!({ "code": "return 1;" })), "not_allowed");
+}
+
+#[test]
+fn code_is_for_authors_wherever_it_is_put() {
+    let home = Home::new();
+    let mut author = Client::new(&home, "author");
+    author.done("schedule_task", json!({ "name": "mine", "code": "return 1;", "schedule": hourly() }));
+    let mut client = Client::new(&home, "operate");
+    for (tool, arguments) in [
+        ("schedule_task", json!({ "name": "theirs", "code": "return 2;", "schedule": hourly() })),
+        ("update_task", json!({ "name": "mine", "code": "return 2;" })),
+    ] {
+        assert_eq!(client.refused(tool, arguments), "not_allowed", "{tool}");
+    }
+    // A template is a name and no path.
+    for path in ["./mine.js", "/etc/passwd", "../x.js", "log-message.js", "log-message#x", "mine", "LOG-MESSAGE", "log-message/"] {
+        let arguments = json!({ "name": "theirs", "template_id": path, "schedule": hourly() });
+        assert_eq!(client.refused("schedule_task", arguments), "template_not_found", "{path}");
+    }
+    assert_eq!(client.done("execute_task", json!({ "name": "mine" }))["result"], 1);
+}
+
+/// A script that fetches its param, with or without a header.
+fn fetching(header: bool) -> String {
+    let head = "// /// wardroom\n// net = [\"{params.url}\"]\n// [params.url]\n// type = \"string\"\n// ///\n";
+    format!("{}return (await fetch(params.url)).status;", if header { head } else { "" })
+}
+
+#[track_caller]
+fn assert_denied(client: &mut Client, name: &str) {
+    let ran = client.call("execute_task", json!({ "name": name }))["structuredContent"].clone();
+    assert_eq!(ran["error"]["kind"], "denied", "{name}: {ran}");
+}
+
+#[test]
+fn what_was_granted_stays_with_its_task_its_bytes_and_its_place() {
+    let (home, server) = (Home::new(), Server::start());
+    let mut client = Client::new(&home, "author");
+    let url = format!("{}{}", server.base(), "/a");
+    let task = |name: &str, code: &str| json!({ "name": name, "code": code, "params": { "url": url }, "schedule": hourly() });
+    let saved = client.done("schedule_task", task("first", &fetching(true)));
+    let Some(_) = approve(&home, saved["approval"]["id"].as_str().unwrap()) else { return };
+    assert_eq!(client.done("execute_task", json!({ "name": "first" }))["result"], 200);
+    let asked = server.requests().len();
+
+    // A second task of the same bytes starts with nothing, and so does one that
+    // takes the first one's name.
+    client.done("schedule_task", task("second", &fetching(true)));
+    assert_denied(&mut client, "second");
+    client.done("update_task", json!({ "name": "first", "new_name": "old" }));
+    client.done("update_task", json!({ "name": "second", "new_name": "first" }));
+    assert_denied(&mut client, "first");
+    client.done("delete_task", json!({ "name": "first" }));
+    client.done("schedule_task", task("first", &fetching(true)));
+    assert_denied(&mut client, "first");
+
+    // Other bytes of the granted task keep nothing, and neither do the old ones
+    // when they come back.
+    client.done("update_task", json!({ "name": "old", "code": format!("{}\n", fetching(true)) }));
+    assert_denied(&mut client, "old");
+    client.done("update_task", json!({ "name": "old", "code": fetching(true) }));
+    assert_denied(&mut client, "old");
+    client.done("update_task", json!({ "name": "old", "code": fetching(false) }));
+    assert_denied(&mut client, "old");
+    assert_eq!(server.requests().len(), asked, "nothing was sent");
+}
+
+#[test]
+fn params_lead_nowhere_that_was_not_approved() {
+    let (home, server, other) = (Home::new(), Server::start(), Server::start());
+    let mut client = Client::new(&home, "author");
+    let params = json!({ "url": format!("{}{}", server.base(), "/a") });
+    let saved = client.done("schedule_task", json!({ "name": "t", "code": fetching(true), "params": params, "schedule": hourly() }));
+    let Some(_) = approve(&home, saved["approval"]["id"].as_str().unwrap()) else { return };
+    let there = format!("{}{}", other.base(), "/a");
+    let base = server.base();
+    for url in [
+        there.clone(),
+        format!("{base}.example.org/"),
+        format!("{}@{}", base, there.trim_start_matches("http://")),
+        "http://169.254.169.254/latest".to_owned(),
+        "https://*.example.org".to_owned(),
+        format!("{there},GET"),
+        format!("{there}=127.0.0.1"),
+        "file:///etc/passwd".to_owned(),
+    ] {
+        let changed = client.call("update_task", json!({ "name": "t", "params": { "url": url } }))["structuredContent"].clone();
+        // Refused as no place, or a request that waits.
+        assert!(changed["success"] == false || changed["approval"]["id"].is_string(), "{url}: {changed}");
+        let ran = client.call("execute_task", json!({ "name": "t" }))["structuredContent"].clone();
+        if changed["success"] == true {
+            assert_ne!(ran["status"], "success", "{url}: {ran}");
+        }
+    }
+    assert_eq!(other.requests().len(), 0);
+}
+
+#[test]
+fn nobody_approves_but_a_person_and_nobody_twice() {
+    let (home, server) = (Home::new(), Server::start());
+    let mut client = Client::new(&home, "author");
+    client.done(
+        "schedule_task",
+        json!({ "name": "t", "code": fetching(false), "params": { "url": format!("{}{}", server.base(), "/a") }, "schedule": hourly() }),
+    );
+    let net = json!({ "net": [server.base()] });
+    let wish = json!({ "task": "t", "grants": net, "reason": "to ask" });
+    let asked = client.done("request_grant", wish.clone());
+    let id = asked["approval"]["id"].as_str().unwrap().to_owned();
+    // The very same is the very same request.
+    assert_eq!(client.done("request_grant", wish)["approval"]["id"], id);
+    // There is no such tool, under no name.
+    for tool in ["approve", "approval_approve", "approve_request", "grant", "approval"] {
+        let answer = client.request("tools/call", json!({ "name": tool, "arguments": { "id": id } }));
+        assert!(answer["error"].is_object(), "{tool}: {answer}");
+    }
+    // Without a terminal nobody is a person; a code that was typed ahead is none.
+    for stdin in ["", "y\n", "yes\nbbbb\ncccc\n"] {
+        let ended = home.feed(&["approval", "approve", &id], stdin);
+        assert_eq!(ended.code, Some(1), "{ended}");
+        assert!(ended.stderr.contains("in a terminal"), "{ended}");
+    }
+    let wrong =
+        crate::support::terminal::on_a_terminal(&home, &format!("approval approve {id}"), "anything else to leave it:", Some("yes\n"));
+    let Some(screen) = wrong else { return };
+    assert!(screen.contains("not approved"), "{screen}");
+    assert_denied(&mut client, "t");
+    // It was asked for these bytes: for others it is nothing.
+    client.done("update_task", json!({ "name": "t", "code": format!("{}//", fetching(false)) }));
+    let screen = approve(&home, &id).unwrap();
+    assert!(screen.contains("other bytes"), "{screen}");
+    assert_denied(&mut client, "t");
+    client.done("update_task", json!({ "name": "t", "code": fetching(false) }));
+    assert!(approve(&home, &id).unwrap().contains("approved: task t"));
+    assert_eq!(client.done("execute_task", json!({ "name": "t" }))["result"], 200);
+    // Once.
+    assert!(approve(&home, &id).unwrap().contains("approved already"));
+    // Rejected is rejected.
+    let other = client.done("request_grant", json!({ "task": "t", "grants": { "env": ["HOME"] }, "reason": "x" }));
+    let other = other["approval"]["id"].as_str().unwrap();
+    assert_eq!(home.run(&["approval", "reject", other]).code, Some(0));
+    assert!(approve(&home, other).unwrap().contains("rejected already"));
+}
+
+#[test]
+fn a_wish_outside_of_what_the_program_declares_or_of_what_can_be_granted_is_none() {
+    let home = Home::new();
+    let mut client = Client::new(&home, "author");
+    let message = json!({ "message": "x" });
+    client.done("schedule_task", json!({ "name": "t", "template_id": "log-message", "params": message, "schedule": hourly() }));
+    client.done("schedule_task", json!({ "name": "free", "code": "return 1;", "schedule": hourly() }));
+    let own = home.path();
+    let own = own.to_str().unwrap();
+    let database = format!("{own}/wardroom.db");
+    for (task, grants) in [
+        ("t", json!({ "net": ["https://example.org"] })),
+        ("free", json!({ "read": [own] })),
+        ("free", json!({ "write": ["/"] })),
+        ("free", json!({ "read": ["/proc"] })),
+        ("free", json!({ "sqlite": [database] })),
+        ("free", json!({ "net": ["everything"] })),
+        ("free", json!({ "state": "1TiB" })),
+        ("free", json!({ "credentials": ["NOT_THERE"] })),
+        ("free", json!({})),
+    ] {
+        let wish = json!({ "task": task, "grants": grants, "reason": "because" });
+        let code = client.refused("request_grant", wish.clone());
+        assert!(["validation_error", "invalid_program", "credential_not_found"].contains(&code.as_str()), "{wish}: {code}");
+    }
+    assert_eq!(home.read(&["approval", "list", "--json"])["approvals"], json!([]));
+    // A reason is words on a terminal and nothing more.
+    let wish = json!({ "task": "free", "grants": { "env": ["HOME"] }, "reason": "\u{1b}[2J\u{1b}[1;1Happroved\r\n" });
+    let id = client.done("request_grant", wish)["approval"]["id"].as_str().unwrap().to_owned();
+    let shown = home.run(&["approval", "show", &id]);
+    assert!(!shown.text().contains('\u{1b}'), "{shown}");
+}
+
+#[test]
+fn scripts_that_are_tried_hold_nothing_even_where_such_bytes_were_granted() {
+    let (home, server) = (Home::new(), Server::start());
+    let code = format!("return (await fetch('{}')).status;", format!("{}{}", server.base(), "/a"));
+    let file = home.file("script.js", &code);
+    let flag = format!("--allow-net={}", server.base());
+    assert_eq!(home.run(&["task", "add", "granted", file.to_str().unwrap(), &flag]).code, Some(0));
+    let mut client = Client::new(&home, "author");
+    let ran = client.call("run_script", json!({ "code": code }))["structuredContent"].clone();
+    assert_eq!(ran["error"]["kind"], "denied", "{ran}");
+    for code in [
+        "const fs = await import('node:fs'); return fs.readFileSync('/etc/passwd', 'utf8');",
+        "return await (await fetch('http://127.0.0.1:1/')).text();",
+        "return credentials.API_TOKEN.length;",
+        "return process.env.HOME.length;",
+    ] {
+        let ran = client.call("run_script", json!({ "code": code }))["structuredContent"].clone();
+        assert_eq!(ran["success"], false, "{code}: {ran}");
+    }
+    assert_eq!(server.requests().len(), 0);
+    // The task itself does what it was granted.
+    assert_eq!(client.done("execute_task", json!({ "name": "granted" }))["result"], 200);
+}
