@@ -208,7 +208,7 @@ fn a_wish_outside_of_what_the_program_declares_or_of_what_can_be_granted_is_none
         ("free", json!({ "write": ["/"] })),
         ("free", json!({ "read": ["/proc"] })),
         ("free", json!({ "sqlite": [database] })),
-        ("free", json!({ "net": ["everything"] })),
+        ("free", json!({ "net": ["https://*"] })),
         ("free", json!({ "state": "1TiB" })),
         ("free", json!({ "credentials": ["NOT_THERE"] })),
         ("free", json!({})),

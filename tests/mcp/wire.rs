@@ -57,7 +57,8 @@ fn nonsense_is_answered_or_passed_over_and_the_next_request_works() {
     let home = Home::new();
     let mut client = Client::new(&home, "author");
     let deep =
-        format!("{{\"jsonrpc\":\"2.0\",\"id\":7001,\"method\":\"tools/call\",\"params\":{}1{}}}", "[".repeat(5000), "]".repeat(5000));
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":7001,\"method\":\"tools/call\",\"params\":{}1{}}}", "[".repeat(5000), "]".repeat(5000))
+            + "\n";
     let nonsense: [&[u8]; 12] = [
         b"\n",
         b"nonsense\n",

@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -80,28 +80,41 @@ pub async fn serve_stdio(wardroom: Arc<Wardroom>, options: ServerOptions) -> Res
         Ok(())
     };
     let over = async {
-        tokio::select! {
-            _ = terminated.recv() => return,
-            _ = interrupted.recv() => return,
-            _ = end.wait_for(|ended| *ended) => {}
+        let told = tokio::select! {
+            _ = terminated.recv() => true,
+            _ = interrupted.recv() => true,
+            _ = end.wait_for(|ended| *ended) => false,
+        };
+        if !told {
+            last_answers(&answering).await;
         }
-        // Those that were asked before the end, where they are quick.
-        let until = tokio::time::Instant::now() + LAST_ANSWERS;
-        tokio::time::sleep(LOOK).await;
-        while answering.load(Ordering::SeqCst) > 0 && tokio::time::Instant::now() < until {
-            tokio::time::sleep(LOOK).await;
-        }
-        // The last answer is on its way through the library.
-        tokio::time::sleep(LOOK).await;
+        // Before the library takes its requests back, which would cancel them:
+        // nobody asked for that.
+        interrupt(&wardroom).await;
     };
     let done = tokio::select! {
         done = serving => done,
         () = over => Ok(()),
     };
-    // Whoever asks for these executions later finds out anyway; now is better.
+    done
+}
+
+/// Those that were asked for before the end, where they are quick.
+async fn last_answers(answering: &AtomicUsize) {
+    let until = tokio::time::Instant::now() + LAST_ANSWERS;
+    tokio::time::sleep(LOOK).await;
+    while answering.load(Ordering::SeqCst) > 0 && tokio::time::Instant::now() < until {
+        tokio::time::sleep(LOOK).await;
+    }
+    // The last one is on its way through the library.
+    tokio::time::sleep(LOOK).await;
+}
+
+/// What this process still runs ends with it. Whoever asks later finds that out
+/// by itself; now is better.
+async fn interrupt(wardroom: &Wardroom) {
     if let Some(session) = wardroom.own_session() {
         let interrupt = wardroom.database().interrupt(session.holder(), wardroom.now());
         drop(tokio::time::timeout(LAST_ANSWERS, interrupt).await);
     }
-    done
 }

@@ -19,7 +19,6 @@ use super::super::{Profile, Server};
 use super::running::{MAX_RESULT, ended_schema, shown};
 use crate::execution::Unwatched;
 use crate::execution::manage::ManageError;
-use crate::task::TaskError;
 use crate::task::definition::{Run, Task};
 
 /// Lines of a log that are read for one answer.
@@ -311,7 +310,7 @@ fn get_execution(call: Call<'_>) -> Done<'_> {
 fn cancel_execution(call: Call<'_>) -> Done<'_> {
     Box::pin(async move {
         let One { id, .. } = call.read()?;
-        let id = call.server.wardroom.cancel(&id).await.map_err(TaskError::from)?;
+        let id = call.server.wardroom.cancel(&id).await?;
         Ok(Answer::new(json!({ "execution_id": id, "cancelling": true }), format!("cancelling {id}")))
     })
 }

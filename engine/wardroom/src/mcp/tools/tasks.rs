@@ -3,6 +3,7 @@
 //! A task that asks for what nobody granted is saved and waits: what it asks for
 //! becomes one approval, and the yes to it lets the task go on.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use super::super::tool::{ADDS, Call, Done, LOOKS, REPLACES, SETS, Tool};
 use super::super::{Profile, Server};
 use super::executions::summary;
 use crate::approval::{ApprovalError, paused_for, waited_for};
+use crate::execution::resolve::{ResolveError, stored_text};
 use crate::task::definition::Task;
 use crate::task::draft::TaskDraft;
 use crate::task::view::TaskView;
@@ -412,7 +414,7 @@ fn update_task(call: Call<'_>) -> Done<'_> {
         }
         let credentials = server.credentials_of(&source, &change.credentials)?;
         let base = task.definition.base.clone();
-        let saved = server.wardroom.save_task(Saving { draft, seen: Some(&task), base: &base, text_params: Vec::new(), bytes }).await?;
+        let saved = server.save_without_surplus(&task, draft, &base, bytes).await?;
         let same_bytes = saved.task.record.digest == task.record.digest;
         let is_new = |scope: &&Scope| !same_bytes || !lacked.iter().any(|old| old.covers(scope));
         let wanted = saved.missing.iter().filter(is_new).cloned().chain(credentials).collect();
@@ -429,6 +431,20 @@ impl Server {
         let message = format!("the profile `{}` does not have `{argument}`: tasks are made of templates", self.options.profile.name());
         let hint = Some("The operator chooses the profile: `wardroom mcp --profile author`.".to_owned());
         Err(Refused { code: "not_allowed", message, hint })
+    }
+
+    /// Saves a change. A grant for a place that the program does not ask for any
+    /// more is taken away: it would be one for another day.
+    async fn save_without_surplus(&self, task: &Task, draft: TaskDraft, base: &Path, bytes: Bytes) -> Result<Saved, Refused> {
+        let saving = |draft, bytes| Saving { draft, seen: Some(task), base, text_params: Vec::new(), bytes };
+        match self.wardroom.save_task(saving(draft.clone(), bytes.clone())).await {
+            Err(TaskError::Resolve(ResolveError::Surplus(surplus))) => {
+                let texts: Vec<String> = surplus.0.iter().map(stored_text).collect();
+                let draft = TaskDraft { grants: draft.grants.clone().without(&texts), ..draft };
+                Ok(self.wardroom.save_task(saving(draft, bytes)).await?)
+            }
+            saved => Ok(saved?),
+        }
     }
 
     /// The credentials that were named, as scopes. All that a header asks for
