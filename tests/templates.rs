@@ -707,3 +707,30 @@ fn file_watcher_says_that_there_is_no_such_folder() {
     assert_eq!(ended.code, Some(1), "{ended}");
     assert!(ended.stderr.contains("`nowhere`") && ended.stderr.contains("No such file"), "{ended}");
 }
+
+#[test]
+fn a_template_is_run_and_saved_by_its_name_and_a_file_by_its_path() {
+    let home = Home::new();
+    let record = home.record(&["log-message", "--param", "message=hello"]);
+    assert_eq!(record.word("status"), "success", "{}", record.json);
+    let listed = home.read(&["template", "list", "--json"]);
+    let names: Vec<&str> = listed["templates"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), scripts().len());
+    for name in names {
+        let shown = home.read(&["template", "show", name, "--json"]);
+        assert_eq!(home.read(&["inspect", name, "--json"])["digest"], shown["digest"], "{name}");
+        assert!(home.run(&["template", "show", name]).text().contains("asks for"), "{name}");
+    }
+    ok(&home.run(&["task", "add", "greet", "log-message", "--param", "message=hello"]));
+    let task = home.read(&["task", "show", "greet", "--json"]);
+    assert_eq!(task["program"], "log-message");
+    ok(&home.run(&["task", "run", "greet"]));
+    ok(&home.run(&["task", "edit", "greet", "--param", "level=warn"]));
+    assert!(home.run(&["task", "upgrade", "greet"]).text().contains("the same bytes"));
+    // A path is a path, also where a template is called so.
+    assert_eq!(home.run(&["run", "./log-message"]).code, Some(1));
+    home.file("log-message.js", "return 'mine';");
+    assert_eq!(home.record(&["./log-message.js"]).json["output"]["json"], "mine");
+    let wrong = home.run(&["template", "show", "log-mesage"]);
+    assert!(wrong.code == Some(1) && wrong.stderr.contains("did you mean `log-message`"), "{wrong}");
+}

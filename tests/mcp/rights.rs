@@ -14,7 +14,7 @@ fn hourly() -> Value {
 #[test]
 fn a_profile_has_its_tools_and_no_others() {
     let home = Home::new();
-    assert_eq!(home.run(&["init", "--source", "file"]).code, Some(0));
+    assert_eq!(home.run(&["init", "--vault", "file"]).code, Some(0));
     for (profile, has, has_not) in [
         (
             "read",
@@ -43,11 +43,32 @@ fn a_profile_has_its_tools_and_no_others() {
     assert_eq!(refused["events"].as_array().unwrap().len(), 8, "{refused}");
     // The profile is the operator's; there is no other way to say it.
     let mut client = Client::raw(&home, &["--profile", "read"]);
-    let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": { "experimental": { "profile": "author" } },
+    let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": { "experimental": { "profile": { "name": "author" } } },
         "clientInfo": { "name": "wardroom-operator", "version": "1", "profile": "author" }, "_meta": { "profile": "author" } });
     client.request("initialize", hello);
     client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
     assert_eq!(client.refused("run_script", json!({ "code": "return 1;" })), "not_allowed");
+}
+
+#[test]
+fn the_readme_lists_the_tools_of_each_profile() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let found = readme.split("<!-- mcp: checked").nth(1).unwrap().split("<!-- mcp: end").next().unwrap();
+    let found = found.split("|---|---|\n").nth(1).unwrap();
+    let home = Home::new();
+    let (mut known, mut expected) = (Vec::new(), String::new());
+    for (profile, cell) in [("read", "`read`"), ("operate", "`operate`"), ("author", "`author` (default)")] {
+        let listed = Client::new(&home, profile).request("tools/list", json!({}));
+        let names = listed["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap().to_owned());
+        let new: Vec<String> = names.filter(|name| !known.contains(name)).collect();
+        let row: Vec<String> = new.iter().map(|name| format!("`{name}`")).collect();
+        expected.push_str(&format!("| {cell} | {} |\n", row.join(" ")));
+        known.extend(new);
+    }
+    assert_eq!(found, expected, "the README's table of tools should read as on the right");
+    let lasts = wardroom_core::limit::DurationText(wardroom::approval::APPROVAL_LASTS).to_string();
+    let sentence = format!("An approval waits for {lasts}; at most {} wait at once.", wardroom_db::MAX_WAITING_APPROVALS);
+    assert!(readme.replace('\n', " ").contains(&sentence), "{sentence}");
 }
 
 #[test]

@@ -216,7 +216,7 @@ fn a_credential_is_an_entry_here_and_its_value_comes_from_a_person() {
     let mut client = Client::new(&home, "author");
     assert_eq!(client.refused("add_credential", json!({ "name": "API_TOKEN" })), "vault_unavailable");
     home.file("pass", "correct horse battery staple");
-    let init = home.run(&["init", "--source", "file", "--json"]);
+    let init = home.run(&["init", "--vault", "file", "--json"]);
     assert_eq!(init.code, Some(0), "{init}");
     assert_eq!(client.refused("add_credential", json!({ "name": "API_TOKEN", "value": "sk-live-0123456789" })), "secret_refused");
     let added = client.done("add_credential", json!({ "name": "API_TOKEN", "hosts": ["api.example.org"], "description": "for reports" }));
