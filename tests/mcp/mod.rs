@@ -1,5 +1,6 @@
 //! The assistant's door, spoken to line by line as any client would.
 
+mod clients;
 mod rights;
 mod story;
 mod wire;
