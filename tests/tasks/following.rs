@@ -73,6 +73,25 @@ fn a_recovery_is_told_once() {
 }
 
 #[test]
+fn the_first_success_after_an_automatic_pause_is_a_recovery() {
+    let home = Home::new();
+    home.add("tell", "return 1;", &[]);
+    home.add("flaky", "throw new Error('x');", &["--on-recovery=tell", "--every=1s", "--pause-after=1"]);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    home.serve_once();
+    assert_eq!(home.task_json(&["show", "flaky"])["paused"], json!("1 failures in a row"));
+    let script = home.file("flaky.js", "return 'well';");
+    home.task(&["upgrade", "flaky", script.to_str().unwrap()]);
+    home.task(&["resume", "flaky"]);
+    assert_eq!(home.task_json(&["show", "flaky"])["failures"], json!(0));
+    for _ in 0..2 {
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        home.serve_once();
+    }
+    assert_eq!(words(&home.runs("tell"), "trigger"), ["on-recovery"]);
+}
+
+#[test]
 fn a_permanent_failure_is_not_tried_again() {
     let home = Home::new();
     let guest = crate::support::guests::task();

@@ -15,6 +15,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_credentials.sql"),
     include_str!("../migrations/0005_audit.sql"),
     include_str!("../migrations/0006_tasks.sql"),
+    include_str!("../migrations/0007_recovery.sql"),
 ];
 
 /// Brings a database to the version of these migrations, all or nothing.

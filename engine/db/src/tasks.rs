@@ -313,11 +313,13 @@ impl Database {
         })
     }
 
-    /// Resumes a task: its slots from now on are due, its failures forgotten.
+    /// Resumes a task: its slots from now on are due, its failures counted anew.
+    /// Its first success is a recovery all the same.
     pub fn resume_task(&self, id: TaskId, now: Timestamp, events: Vec<AuditEvent>) -> Answer<TaskChange> {
         const RESUME: &str = "
             UPDATE tasks
-            SET paused_ms = NULL, pause_reason = NULL, failures = 0, revision = revision + 1, updated_ms = ?1,
+            SET paused_ms = NULL, pause_reason = NULL, revision = revision + 1, updated_ms = ?1,
+                unrecovered = unrecovered OR failures > 0, failures = 0,
                 cursor_ms = iif(schedule IS NULL, NULL, ?1)
             WHERE id = ?2 AND paused_ms IS NOT NULL
             RETURNING schedule";
