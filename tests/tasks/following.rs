@@ -146,3 +146,21 @@ fn a_changed_file_in_a_granted_folder_runs_the_task_once_for_a_burst() {
     home.until_ended("sort", 2);
     drop(daemon);
 }
+
+#[test]
+fn a_watched_folder_that_is_made_again_runs_the_task_again() {
+    let home = Home::new();
+    let inbox = home.work().join("inbox");
+    std::fs::create_dir(&inbox).unwrap();
+    home.add("sort", "return 'sorted';", &[&format!("--allow-read={}", inbox.display()), &format!("--on-files={}", inbox.display())]);
+    let daemon = home.serve();
+    std::fs::remove_dir(&inbox).unwrap();
+    home.until_ended("sort", 1);
+    std::fs::create_dir(&inbox).unwrap();
+    home.until_ended("sort", 2);
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    let before = home.runs("sort").len();
+    std::fs::write(inbox.join("new.txt"), "x").unwrap();
+    home.until_ended("sort", before + 1);
+    drop(daemon);
+}
