@@ -108,6 +108,12 @@ fn folders_are_watched_in_one_place() {
 }
 
 #[test]
+fn the_session_bus_is_spoken_to_in_one_place() {
+    let desktop = "engine/wardroom/src/schedule/desktop.rs";
+    none(&trespasses(&["zbus"], |path| path == desktop), "only the scheduler's desktop.rs names zbus");
+}
+
+#[test]
 fn schedule_knows_task_and_task_knows_execution_and_not_the_other_way() {
     let below = |folder: &'static str, words: &[&str]| {
         let (mut found, top) = (String::new(), top());

@@ -12,7 +12,7 @@ use wardroom_core::limit::{
 use wardroom_core::manifest::Manifest;
 use wardroom_core::param::ParamSpec;
 
-use wardroom::config::{DEFAULT_CONCURRENCY, MAX_CONCURRENCY};
+use wardroom::config::{DEFAULT_CONCURRENCY, DEFAULT_DESKTOP, MAX_CONCURRENCY, MAX_NOTIFICATIONS, NOTIFY_AGAIN_AFTER};
 use wardroom::task::definition::{DEFAULT_PAUSE_AFTER, MAX_WAITING};
 use wardroom_schedule::calendar::{MAX_PERIOD, MIN_PERIOD};
 use wardroom_schedule::due::{MAX_CATCH_UP, MISSED_WINDOW, TOLERANCE};
@@ -85,6 +85,9 @@ fn the_readme_names_every_limit_of_the_scheduler_as_the_code_has_it() {
             format!("{} days, {} of each task", retention.max_age_days, retention.per_task),
             "`[retention] max_age_days`, `per_task`",
         ),
+        ("desktop notifications", if DEFAULT_DESKTOP { "on" } else { "off" }.to_owned(), "`[notify] desktop`"),
+        ("notifications of one task's failures, and of missed slots", format!("1 in {}", text(NOTIFY_AGAIN_AFTER)), ""),
+        ("notifications in all", format!("{MAX_NOTIFICATIONS} in {}", text(NOTIFY_AGAIN_AFTER)), ""),
     ];
     let expected: String =
         rows.iter().map(|(name, value, setting)| format!("| {name} | {value} | {setting} |\n").replace("|  |", "| |")).collect();

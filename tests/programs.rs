@@ -233,6 +233,11 @@ fn each_shape_is_inspected() {
         let inspected = home.read(&["inspect", path.to_str().unwrap(), "--json"]);
         assert_eq!(inspected["shape"], shape, "{inspected}");
     }
+    let named = home.file("n.js", "// /// wardroom\n// name = \"adder\"\n// description = \"adds\\u001b[31m\"\n// ///\nreturn 1");
+    let inspected = home.read(&["inspect", named.to_str().unwrap(), "--json"]);
+    assert_eq!((&inspected["title"], &inspected["name"]), (&json!("adder"), &json!("n.js")), "{inspected}");
+    let shown = home.run(&["inspect", named.to_str().unwrap()]).text();
+    assert!(shown.contains("title       adder\nabout       adds\\u{1b}[31m\n"), "{shown}");
     assert!(home.executions().is_empty(), "looking is no execution");
 }
 

@@ -421,3 +421,48 @@ fn a_program_with_an_effect_does_not_get_to_it_on_a_full_disk() {
     assert_eq!(ended.code, Some(70), "{ended}");
     assert!(server.requests().is_empty(), "no request without its start row");
 }
+
+/// A witness of the host's own that has a bug.
+struct Buggy;
+
+impl wardroom::execution::Live for Buggy {
+    fn line(&self, _: &wardroom_core::log::LogLine) {
+        panic!("a bug of the test's");
+    }
+
+    fn progress(&self, _: &wardroom_core::log::Progress) {}
+
+    fn refused(&self, _: &wardroom_core::capability::Refusal) {}
+}
+
+#[test]
+fn a_bug_of_ours_in_a_run_ends_its_record_and_blames_the_host() {
+    let home = Home::new();
+    let script = home.file("says.js", "console.log('hello'); await new Promise(done => setTimeout(done, 60000));");
+    let wardroom = wardroom::Wardroom::open(&home.path(), BINARY.into(), std::sync::Arc::new(wardroom_host::Silent)).unwrap();
+    let request = wardroom::execution::resolve::RunRequest {
+        source: wardroom::execution::resolve::Source::File(wardroom_core::program::ProgramName { path: script, function: None }),
+        id: wardroom_core::id::ExecutionId::fresh(),
+        attempt: 1,
+        base: home.work(),
+        trigger: wardroom_core::execution::Trigger::Cli,
+        occasion: wardroom_core::task::Occasion::default(),
+        params: serde_json::Map::new(),
+        offered: serde_json::Map::new(),
+        text_params: Vec::new(),
+        args: Vec::new(),
+        limits: wardroom_core::limit::NamedLimits::default(),
+        output_bytes: None,
+    };
+    let ended = crate::support::library::RUNTIME.block_on(async {
+        let plan = wardroom.resolve(request).await.unwrap();
+        let plan = wardroom.authorize(plan, wardroom_core::capability::Grants::default(), |_| None).unwrap();
+        let run = wardroom.execute(plan, std::sync::Arc::new(Buggy), Box::pin(std::future::pending()));
+        tokio::time::timeout(crate::support::PATIENCE, run).await.expect("it ends")
+    });
+    let failure = ended.unwrap().ending.unwrap_err();
+    assert_eq!(failure.kind, wardroom_core::failure::FailureKind::Host, "{failure:?}");
+    let row = only(&home);
+    assert_eq!((word(&row, "status"), word(&row, "failure_kind"), word(&row, "blame")), ("failed", "host", "host"), "{row}");
+    assert!(!row.to_string().contains("a bug of the test's"), "what a panic says may hold anything: {row}");
+}

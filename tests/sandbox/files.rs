@@ -69,6 +69,21 @@ fn a_folder_granted_for_reading_is_read() {
 }
 
 #[test]
+fn a_name_that_is_no_text_is_left_out_of_a_listing_and_the_others_are_not() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = folder();
+    for name in [&b"\xff"[..], b"b\xc3.txt"] {
+        fs::write(folder.path().join(std::ffi::OsStr::from_bytes(name)), "x").unwrap();
+    }
+    let finished = files(&json!([["list", "/data"], ["list", "/data"]])).folder("/data", folder.path(), false).finish();
+    assert_eq!(finished.json(), &json!([{ "ok": "a.txt sub" }, { "ok": "a.txt sub" }]));
+    let said: Vec<_> = finished.lines().into_iter().filter(|line| line.contains("not UTF-8")).collect();
+    assert_eq!(said.len(), 1, "{:?}", finished.seen.lines);
+    let script = Job::script("return (await fs.readdir('/data')).sort()").folder("/data", folder.path(), false).finish();
+    assert_eq!(script.json(), &json!(["a.txt", "sub"]));
+}
+
+#[test]
 fn a_folder_granted_for_reading_is_read_denied() {
     let folder = folder();
     let path = folder.path().join("a.txt").to_str().unwrap().to_owned();

@@ -75,6 +75,9 @@ impl Home {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.folder.path())
             .env("WARDROOM_HOME", self.path())
+            // No session bus is there: the keychain and the desktop of whoever
+            // runs the tests are none of theirs.
+            .env("XDG_RUNTIME_DIR", self.folder.path().join("no-session"))
             .current_dir(self.work());
     }
 

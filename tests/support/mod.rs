@@ -4,6 +4,8 @@
 
 pub(crate) mod credentials;
 pub(crate) mod database;
+#[cfg(target_os = "linux")]
+pub(crate) mod desktop;
 pub(crate) mod guests;
 pub(crate) mod home;
 pub(crate) mod keyring;

@@ -73,6 +73,25 @@ fn a_recovery_is_told_once() {
 }
 
 #[test]
+fn the_first_success_after_an_automatic_pause_is_a_recovery() {
+    let home = Home::new();
+    home.add("tell", "return 1;", &[]);
+    home.add("flaky", "throw new Error('x');", &["--on-recovery=tell", "--every=1s", "--pause-after=1"]);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    home.serve_once();
+    assert_eq!(home.task_json(&["show", "flaky"])["paused"], json!("1 failures in a row"));
+    let script = home.file("flaky.js", "return 'well';");
+    home.task(&["upgrade", "flaky", script.to_str().unwrap()]);
+    home.task(&["resume", "flaky"]);
+    assert_eq!(home.task_json(&["show", "flaky"])["failures"], json!(0));
+    for _ in 0..2 {
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        home.serve_once();
+    }
+    assert_eq!(words(&home.runs("tell"), "trigger"), ["on-recovery"]);
+}
+
+#[test]
 fn a_permanent_failure_is_not_tried_again() {
     let home = Home::new();
     let guest = crate::support::guests::task();
@@ -125,5 +144,23 @@ fn a_changed_file_in_a_granted_folder_runs_the_task_once_for_a_burst() {
     assert_eq!(words(&home.runs("sort"), "trigger"), ["files"]);
     std::fs::write(inbox.join("later.txt"), "x").unwrap();
     home.until_ended("sort", 2);
+    drop(daemon);
+}
+
+#[test]
+fn a_watched_folder_that_is_made_again_runs_the_task_again() {
+    let home = Home::new();
+    let inbox = home.work().join("inbox");
+    std::fs::create_dir(&inbox).unwrap();
+    home.add("sort", "return 'sorted';", &[&format!("--allow-read={}", inbox.display()), &format!("--on-files={}", inbox.display())]);
+    let daemon = home.serve();
+    std::fs::remove_dir(&inbox).unwrap();
+    home.until_ended("sort", 1);
+    std::fs::create_dir(&inbox).unwrap();
+    home.until_ended("sort", 2);
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    let before = home.runs("sort").len();
+    std::fs::write(inbox.join("new.txt"), "x").unwrap();
+    home.until_ended("sort", before + 1);
     drop(daemon);
 }

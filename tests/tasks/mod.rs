@@ -4,6 +4,8 @@
 mod daemon;
 mod following;
 mod grants;
+#[cfg(target_os = "linux")]
+mod notifications;
 mod rules;
 mod saving;
 

@@ -130,6 +130,35 @@ fn an_editor_changes_a_task_and_what_does_not_hold_is_refused() {
 }
 
 #[test]
+fn flags_take_away_what_flags_gave() {
+    let home = Home::new();
+    let inbox = home.work().join("inbox");
+    std::fs::create_dir(&inbox).unwrap();
+    for name in ["first", "tell"] {
+        home.add(name, TICK, &[]);
+    }
+    let (read, watch) = (format!("--allow-read={}", inbox.display()), format!("--on-files={}", inbox.display()));
+    home.add(
+        "second",
+        TICK,
+        &["--tag=a", "--tag=b", "--after=first", "--on-failure=tell", "--on-recovery=tell", &read, &watch, "--title=Second"],
+    );
+    let fields = ["tags", "after", "on_files", "on_failure", "on_recovery"];
+    let set = || -> Vec<&str> {
+        let task = home.task_json(&["show", "second"]);
+        assert_eq!((&task["title"], &task["grants"]["read"][0]), (&json!("Second"), &json!(inbox)), "the rest stays");
+        fields.into_iter().filter(|field| !task[field].is_null()).collect()
+    };
+    assert_eq!(set(), fields);
+    for (n, field) in fields.into_iter().enumerate() {
+        home.task(&["edit", "second", &format!("--no-{}", field.replace('_', "-"))]);
+        assert_eq!(set(), fields[n + 1..]);
+    }
+    let both = home.try_task(&["edit", "second", "--no-after", "--after=first"]);
+    assert!(both.code == Some(2) && both.stderr.contains("cannot be used with"), "{both}");
+}
+
+#[test]
 fn a_renamed_task_keeps_its_history_grants_and_state() {
     let home = Home::new();
     home.add("old", "await state.set('k', 'v'); return 1;", &["--state=1KiB"]);

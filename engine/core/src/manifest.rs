@@ -8,12 +8,12 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::capability::Scope;
 use crate::capability::credentials::CredentialScope;
 use crate::capability::env::EnvName;
 use crate::capability::files::FolderScope;
 use crate::capability::net::{HttpScope, NetScope, ScopeError};
 use crate::capability::sqlite::{SqliteScope, SqliteText};
+use crate::capability::{Capability, Scope};
 use crate::limit::{MAX_STATE_BYTES, NamedLimits, SizeText};
 use crate::param::{ParamError, ParamSpecs};
 
@@ -57,6 +57,15 @@ pub enum Wish<T> {
     Concrete(T),
     /// `{params.NAME}`: known when the program is run or saved.
     Param(String),
+}
+
+impl<T> Wish<T> {
+    fn param(&self) -> Option<&str> {
+        match self {
+            Self::Param(name) => Some(name),
+            Self::Concrete(_) => None,
+        }
+    }
 }
 
 impl<T: std::fmt::Display> Wish<T> {
@@ -212,18 +221,10 @@ impl Manifest {
         if let Some(size) = self.state.filter(|size| size.0 > MAX_STATE_BYTES) {
             return Err(ManifestError::State(size));
         }
-        let params = |wish: &Wish<String>| match wish {
-            Wish::Param(name) => Some(name.clone()),
-            Wish::Concrete(_) => None,
-        };
-        let net = self.net.iter().filter_map(|wish| match wish {
-            Wish::Param(name) => Some(name.clone()),
-            Wish::Concrete(_) => None,
-        });
-        let files = self.sqlite.iter().map(|wish| &wish.file);
-        let mut used = net.chain(self.read.iter().chain(&self.write).chain(files).filter_map(params));
-        match used.find(|name| !self.params.0.contains_key(name)) {
-            Some(name) => Err(ManifestError::UndeclaredParam(name)),
+        let places = [Capability::Net, Capability::Read, Capability::Write, Capability::Sqlite];
+        let mut used = places.into_iter().flat_map(|capability| self.params_for(capability));
+        match used.find(|name| !self.params.0.contains_key(*name)) {
+            Some(name) => Err(ManifestError::UndeclaredParam(name.to_owned())),
             None => Ok(()),
         }
     }
@@ -239,6 +240,18 @@ impl Manifest {
         let state = self.state.iter().map(|size| format!("state {size}"));
         let credentials = self.credentials.iter().map(|scope| format!("credentials {scope}"));
         net.chain(read).chain(write).chain(sqlite).chain(env).chain(state).chain(credentials).collect()
+    }
+
+    /// The params that say what of this kind it asks for.
+    #[must_use]
+    pub fn params_for(&self, capability: Capability) -> Vec<&str> {
+        match capability {
+            Capability::Net => self.net.iter().filter_map(Wish::param).collect(),
+            Capability::Read => self.read.iter().filter_map(Wish::param).collect(),
+            Capability::Write => self.write.iter().filter_map(Wish::param).collect(),
+            Capability::Sqlite => self.sqlite.iter().filter_map(|wish| wish.file.param()).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// The requests as concrete scopes, with `params` already complete.
@@ -370,6 +383,8 @@ mod tests {
         let source = "#!/usr/bin/env wardroom\n// A report.\n\n// /// wardroom\n// name = \"r\"\n//\n// net = [\"https://a.example/x/,GET\", \"{params.url}\"]\n// read = [\"data\", \"{params.dir}\"]\n// env = [\"HOME\"]\n// state = \"4KiB\"\n// [params.url]\n// type = \"string\"\n// [params.dir]\n// type = \"string\"\n// ///\nreturn 1;";
         let manifest = Manifest::of_script(source).unwrap().unwrap();
         assert_eq!(manifest.name.as_deref(), Some("r"));
+        let params = [Capability::Net, Capability::Read, Capability::Write, Capability::Env].map(|kind| manifest.params_for(kind));
+        assert_eq!(params, [vec!["url"], vec!["dir"], vec![], vec![]]);
         let params = json!({"url": "https://b.example/y?z=1", "dir": "more"});
         let scopes = manifest.requests(params.as_object().unwrap(), folder, database).unwrap();
         let texts: Vec<_> = scopes.iter().map(Scope::flag).collect();

@@ -359,7 +359,8 @@ fn follow(connection: &Connection, following: &Following) -> Result<Followed, Db
     if !mark_followed(connection, following.id, following.attempt)? {
         return Ok(Followed { is_old: true, ..Followed::default() });
     }
-    let (before, mut followed) = (failures(connection, following.task)?, Followed::default());
+    let (before, has_failed) = failures(connection, following.task)?;
+    let mut followed = Followed::default();
     match following.tally {
         Tally::Nothing => followed.failures = before,
         Tally::Success => set_failures(connection, following.task, 0)?,
@@ -371,7 +372,7 @@ fn follow(connection: &Connection, following: &Following) -> Result<Followed, Db
             }
         }
     }
-    let recovered = following.tally == Tally::Success && before > 0;
+    let recovered = following.tally == Tally::Success && has_failed;
     let recovery = following.on_recovery.iter().filter(|_| recovered);
     for row in &following.queue {
         insert_queued(connection, row)?;
@@ -383,17 +384,21 @@ fn follow(connection: &Connection, following: &Following) -> Result<Followed, Db
     Ok(followed)
 }
 
-/// A task that is gone has none.
-fn failures(connection: &Connection, task: TaskId) -> Result<u32, DbError> {
+/// How many in a row are counted, and whether there was one since the last
+/// success. A task that is gone has none.
+fn failures(connection: &Connection, task: TaskId) -> Result<(u32, bool), DbError> {
     const FAILURES: &str = "
-        SELECT failures FROM tasks WHERE id = ?";
-    let found: Option<u32> = connection.prepare_cached(FAILURES)?.query_row([task.to_string()], |row| row.get(0)).optional()?;
-    Ok(found.unwrap_or(0))
+        SELECT failures, failures > 0 OR unrecovered FROM tasks WHERE id = ?";
+    let mut statement = connection.prepare_cached(FAILURES)?;
+    let found = statement.query_row([task.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(found.unwrap_or_default())
 }
 
+/// None of them: it has recovered, too.
 fn set_failures(connection: &Connection, task: TaskId, failures: u32) -> Result<(), DbError> {
     const SET: &str = "
-        UPDATE tasks SET failures = ?1 WHERE id = ?2 AND failures <> ?1";
+        UPDATE tasks SET failures = ?1, unrecovered = unrecovered AND ?1 > 0
+        WHERE id = ?2 AND (failures <> ?1 OR (unrecovered AND ?1 = 0))";
     connection.prepare_cached(SET)?.execute(params![failures, task.to_string()])?;
     Ok(())
 }
@@ -606,6 +611,30 @@ mod tests {
             came.push((followed.failures, followed.queued, again(&database, &task).failures));
         }
         assert_eq!(came, [(0, 0, 0), (1, 0, 1), (1, 0, 1), (0, 1, 0), (0, 0, 0)]);
+    }
+
+    #[tokio::test]
+    async fn the_first_success_after_a_pause_is_a_recovery_and_the_next_is_none() {
+        let home = Home::new();
+        let database = home.open();
+        let (task, other) = (add(&database, terms("a")).await, add(&database, terms("b")).await);
+        let mut came = Vec::new();
+        let failure = Tally::Failure { pause_after: Some(1) };
+        for tally in [failure, Tally::Nothing, Tally::Success, Tally::Success] {
+            let mut following = ended(&database, &task).await;
+            (following.tally, following.on_recovery) = (tally, vec![(waiting(&other, 5_000), WhenBusy::Queue(9))]);
+            let followed = database.follow(following).await.unwrap();
+            came.push((followed.is_paused, followed.failures, followed.queued));
+            let resumed = database.resume_task(task.id, at(6_000), Vec::new()).await.unwrap();
+            assert_eq!(resumed == crate::TaskChange::Done, followed.is_paused);
+        }
+        assert_eq!(came, [(true, 1, 0), (false, 0, 0), (false, 0, 1), (false, 0, 0)]);
+        // One that never failed recovers from nothing.
+        assert_eq!(database.pause_task(other.id, "by hand".to_owned(), at(7_000), Vec::new()).await.unwrap(), crate::TaskChange::Done);
+        assert_eq!(database.resume_task(other.id, at(8_000), Vec::new()).await.unwrap(), crate::TaskChange::Done);
+        let mut following = ended(&database, &other).await;
+        (following.tally, following.on_recovery) = (Tally::Success, vec![(waiting(&task, 9_000), WhenBusy::Queue(9))]);
+        assert_eq!(database.follow(following).await.unwrap().queued, 0);
     }
 
     #[tokio::test]

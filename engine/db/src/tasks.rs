@@ -313,7 +313,8 @@ impl Database {
         })
     }
 
-    /// Resumes a task: its slots from now on are due, its failures forgotten.
+    /// Resumes a task: its slots from now on are due, its failures counted anew.
+    /// Its first success is a recovery all the same.
     pub fn resume_task(&self, id: TaskId, now: Timestamp, events: Vec<AuditEvent>) -> Answer<TaskChange> {
         self.write_audited(events, move |connection| {
             let resumed = resume(connection, id, None, now)?;
@@ -430,11 +431,12 @@ pub(crate) fn pause(connection: &Connection, id: TaskId, reason: &str, now: Time
 }
 
 /// Resumes a task, where one is named only if it is paused for that reason:
-/// its slots from now on are due, its failures forgotten.
+/// its slots from now on are due, its failures counted anew.
 fn resume(connection: &Connection, id: TaskId, paused_for: Option<&str>, now: Timestamp) -> Result<bool, DbError> {
     const RESUME: &str = "
         UPDATE tasks
-        SET paused_ms = NULL, pause_reason = NULL, failures = 0, revision = revision + 1, updated_ms = ?1,
+        SET paused_ms = NULL, pause_reason = NULL, revision = revision + 1, updated_ms = ?1,
+            unrecovered = unrecovered OR failures > 0, failures = 0,
             cursor_ms = iif(schedule IS NULL, NULL, ?1)
         WHERE id = ?2 AND paused_ms IS NOT NULL AND (?3 IS NULL OR pause_reason = ?3)
         RETURNING schedule";

@@ -2,6 +2,7 @@
 //! because a rule that is read and not enforced is worse than none.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use wardroom_core::limit::{LimitError, Limits, NamedLimits};
@@ -26,6 +27,9 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// What runs by itself.
     pub schedule: ScheduleConfig,
+    /// Who is told what went wrong.
+    #[serde(rename = "notify")]
+    pub notifications: NotifyConfig,
     /// What assistants may do.
     pub mcp: McpConfig,
 }
@@ -37,6 +41,31 @@ pub struct McpConfig {
     /// Whether a credential's value may come from an assistant. It has then been
     /// through the assistant's conversation, and whatever keeps that.
     pub accept_secret_values: bool,
+}
+
+/// Desktop notifications, unless the settings say otherwise.
+pub const DEFAULT_DESKTOP: bool = true;
+/// In this time the desktop is told of a task's failures once, and of missed
+/// slots once; what comes meanwhile is counted. A pause is always told: it comes
+/// once, and ends only by hand.
+pub const NOTIFY_AGAIN_AFTER: Duration = Duration::from_secs(3600);
+/// Notifications of all tasks together in that time.
+pub const MAX_NOTIFICATIONS: usize = 30;
+
+/// Who is told what went wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NotifyConfig {
+    /// The desktop, where there is one.
+    pub desktop: Option<bool>,
+}
+
+impl NotifyConfig {
+    /// Whether the desktop is told.
+    #[must_use]
+    pub fn desktop(&self) -> bool {
+        self.desktop.unwrap_or(DEFAULT_DESKTOP)
+    }
 }
 
 /// Runs at once of what runs by itself, unless the settings say otherwise.
@@ -231,11 +260,15 @@ mod tests {
         assert_eq!(config.limits().unwrap().memory, 128 << 20);
         assert_eq!(config.retention().per_task, 5);
         assert_eq!(config.database().durability, Durability::Machine);
+        assert!(config.notifications.desktop());
+        assert!(!read("[notify]\ndesktop = false").unwrap().notifications.desktop());
     }
 
     #[test]
     fn an_unknown_key_is_an_error_with_its_line() {
-        for (text, line) in [("[network]\nproxxy = ''", 2), ("durabilty = 'full'", 1), ("[limits]\nmemory = 'much'", 2)] {
+        for (text, line) in
+            [("[network]\nproxxy = ''", 2), ("durabilty = 'full'", 1), ("[notify]\ndesktp = true", 2), ("[limits]\nmemory = 'much'", 2)]
+        {
             assert!(matches!(read(text), Err(ConfigError::Toml { line: found, .. }) if found == line), "{text}");
         }
         assert!(matches!(read("[limits]\ntimeout = '2h'"), Err(ConfigError::Limit { .. })));

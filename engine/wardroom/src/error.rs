@@ -154,7 +154,7 @@ fn surplus_error(surplus: &Surplus) -> CommandError {
     CommandError::usage(surplus.to_string()).hint(format!("Add {} to the program's header, or leave the flag away.", lines.join(" and ")))
 }
 
-pub(crate) fn folder_error(error: &FolderUseError) -> CommandError {
+fn folder_error(error: &FolderUseError) -> CommandError {
     let command = CommandError::operator(with_sources(error));
     match error {
         FolderUseError::NotAFolder(text) => {
@@ -167,7 +167,7 @@ pub(crate) fn folder_error(error: &FolderUseError) -> CommandError {
     }
 }
 
-pub(crate) fn database_error(error: &DatabaseUseError) -> CommandError {
+fn database_error(error: &DatabaseUseError) -> CommandError {
     let command = CommandError::operator(with_sources(error));
     match error {
         DatabaseUseError::NotAFile(_) => {
@@ -194,14 +194,24 @@ impl From<ManageError> for CommandError {
     }
 }
 
+impl From<GrantError> for CommandError {
+    fn from(error: GrantError) -> Self {
+        match error {
+            GrantError::Folder(error) => folder_error(&error),
+            GrantError::Database(error) => database_error(&error),
+            GrantError::State(_) => Self::usage(error.to_string()),
+            error => Self::operator(with_sources(&error)),
+        }
+    }
+}
+
 impl From<TaskError> for CommandError {
     fn from(error: TaskError) -> Self {
         let blame = error.blame();
         match error {
             TaskError::Store(error) => stored_error(&error),
             TaskError::Resolve(error) => error.into(),
-            TaskError::Grant(GrantError::Folder(error)) => folder_error(&error),
-            TaskError::Grant(GrantError::Database(error)) => database_error(&error),
+            TaskError::Grant(error) => error.into(),
             TaskError::Manage(error) => error.into(),
             TaskError::Db(error) => error.into(),
             error => {

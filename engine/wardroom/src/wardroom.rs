@@ -13,6 +13,7 @@ use wardroom_vault::source::{NoPassphrases, Passphrases};
 use crate::config::{Config, ConfigError};
 use crate::execution::session::{Session, SessionError};
 use crate::home::{Home, HomeError};
+use crate::task::follow::GivenUp;
 use crate::vault::Opened;
 use crate::vault::mirror::Mirrored;
 
@@ -31,6 +32,7 @@ pub struct Wardroom {
     pub(crate) passphrases: Arc<dyn Passphrases + Send + Sync>,
     pub(crate) opened: Opened,
     pub(crate) mirrored: Mirrored,
+    pub(crate) given_up: GivenUp,
 }
 
 /// Something is wrong with the data folder or what is in it.
@@ -94,6 +96,7 @@ impl Wardroom {
             passphrases: Arc::new(NoPassphrases),
             opened: Opened::default(),
             mirrored: Mirrored::default(),
+            given_up: GivenUp::default(),
         })
     }
 

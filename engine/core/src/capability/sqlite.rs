@@ -128,6 +128,12 @@ pub struct SqliteText {
     pub write: bool,
 }
 
+impl fmt::Display for SqliteText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.file, if self.write { WRITE } else { "" })
+    }
+}
+
 impl FromStr for SqliteText {
     type Err = Infallible;
 

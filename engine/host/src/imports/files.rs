@@ -14,12 +14,13 @@
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
 use wardroom_core::capability::files::FolderAccess;
 use wardroom_core::capability::{Capability, Refusal};
+use wardroom_core::log::Level;
 use wardroom_core::witness::Witness;
 use wasmtime::component::{HasData, Resource, ResourceTable};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtx, WasiFilesystemCtxView};
@@ -49,6 +50,8 @@ pub(crate) struct Folders {
     /// The open folder of each of these.
     opened: Vec<Arc<File>>,
     listings: AtomicUsize,
+    /// A name that has no text was left out, and that was said.
+    has_nameless: AtomicBool,
 }
 
 impl Folders {
@@ -81,7 +84,7 @@ impl Folders {
         let mut wasi = wasi.build();
         let mut opened = preopened(&mut wasi).map_err(|error| named(FENCE_NAME, error))?;
         let fence = if root_granted || opened.is_empty() { None } else { Some(opened.remove(0)) };
-        Ok((wasi, Self { fence, granted: granted.to_vec(), opened, listings: AtomicUsize::new(0) }))
+        Ok((wasi, Self { fence, granted: granted.to_vec(), opened, listings: AtomicUsize::new(0), has_nameless: AtomicBool::new(false) }))
     }
 
     /// The granted folder in which a path of the guest's lies, as an open
@@ -136,6 +139,12 @@ enum Intent {
 type Fd = Resource<Descriptor>;
 
 impl GuardedView<'_> {
+    fn say_nameless(&self) {
+        if !self.folders.has_nameless.swap(true, Ordering::Relaxed) {
+            self.notes.say(Level::Warn, "a folder has names that are not UTF-8: they are left out of its listing");
+        }
+    }
+
     fn inner(&mut self) -> WasiFilesystemCtxView<'_> {
         WasiFilesystemCtxView { ctx: self.ctx, table: self.table }
     }
@@ -429,7 +438,16 @@ impl HostDescriptor for GuardedView<'_> {
 
 impl HostDirectoryEntryStream for GuardedView<'_> {
     async fn read_directory_entry(&mut self, stream: Resource<types::DirectoryEntryStream>) -> FsResult<Option<types::DirectoryEntry>> {
-        HostDirectoryEntryStream::read_directory_entry(&mut self.inner(), stream).await
+        let listing = stream.rep();
+        loop {
+            let stream = Resource::new_borrow(listing);
+            match HostDirectoryEntryStream::read_directory_entry(&mut self.inner(), stream).await {
+                // A name that is not UTF-8 is none that a program could say: it
+                // is left out, and the others are listed.
+                Err(error) if matches!(error.downcast_ref(), Some(ErrorCode::IllegalByteSequence)) => self.say_nameless(),
+                entry => return entry,
+            }
+        }
     }
 
     fn drop(&mut self, stream: Resource<types::DirectoryEntryStream>) -> wasmtime::Result<()> {

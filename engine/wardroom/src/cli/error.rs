@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use wardroom_core::text::for_terminal_line;
 
 use super::show::{self, DIM, ERROR, HINT, quoted_lines};
-pub(super) use crate::error::{CommandError, database_error, exit_code, folder_error};
+pub(super) use crate::error::{CommandError, exit_code};
 
 /// Says it on standard error, and as JSON on standard output to whoever asked
 /// for JSON.

@@ -46,11 +46,10 @@ fn show_inspected(inspected: &Inspected) -> Result<(), CommandError> {
         Some(requests) => list(requests),
         None => "has no header: asks for exactly what the operator names".to_owned(),
     };
-    let mut pairs = vec![
-        ("program", format!("{} ({} bytes, {})", inspected.name, inspected.size, inspected.digest)),
-        ("shape", shape.to_owned()),
-        ("asks for", requests),
-    ];
+    let mut pairs = vec![("program", format!("{} ({} bytes, {})", inspected.name, inspected.size, inspected.digest))];
+    pairs.extend(inspected.title.clone().map(|title| ("title", title)));
+    pairs.extend(inspected.description.clone().map(|description| ("about", description)));
+    pairs.extend([("shape", shape.to_owned()), ("asks for", requests)]);
     if inspection.shape != Shape::Script {
         pairs.push(("imports", list(&inspection.imports)));
     }

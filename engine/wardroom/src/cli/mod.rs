@@ -8,6 +8,7 @@ mod credential;
 mod doctor;
 mod error;
 mod exec;
+mod grants;
 mod init;
 mod inspect;
 mod live;

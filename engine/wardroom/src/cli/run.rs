@@ -7,17 +7,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use wardroom_core::capability::credentials::CredentialScope;
-use wardroom_core::capability::env::EnvName;
-use wardroom_core::capability::net::NetScope;
-use wardroom_core::capability::sqlite::SqliteText;
 use wardroom_core::capability::{Access, Capability, Grants, Refusal, Requests, Scope};
 use wardroom_core::execution::{Status, Trigger};
 use wardroom_core::failure::{Failure, FailureKind, Outcome, Output};
 use wardroom_core::id::{Digest, ExecutionId};
-use wardroom_core::limit::{
-    DurationText, Limits, MAX_OUTPUT_BYTES, MAX_PARAMS_BYTES, MAX_STATE_BYTES, MAX_STDIN_BYTES, NamedLimits, SizeText,
-};
+use wardroom_core::limit::{DurationText, Limits, MAX_OUTPUT_BYTES, MAX_PARAMS_BYTES, MAX_STDIN_BYTES, NamedLimits, SizeText};
+use wardroom_core::manifest::Manifest;
 use wardroom_core::plan::{Plan, Resolved};
 use wardroom_core::program::{Entry, ProgramName};
 use wardroom_core::task::Occasion;
@@ -25,9 +20,9 @@ use wardroom_core::text::{for_terminal, for_terminal_line};
 use wardroom_db::ExecutionRecord;
 
 use super::ask;
-use super::error::{CommandError, database_error, exit_code, folder_error, show_hint};
+use super::error::{CommandError, exit_code, show_hint};
+use super::grants::GrantFlags;
 use super::live::Terminal;
-use super::secret::value_in_arguments;
 use super::show::{self, BOLD, DIM, ERROR, QUOTE};
 use crate::execution::resolve::{RunRequest, Source};
 use crate::execution::{ExecuteError, Live};
@@ -46,27 +41,8 @@ pub(super) struct RunArguments {
     /// One param; may be repeated
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
     params: Vec<(String, String)>,
-    /// Allow requests: `[https://]HOST[:PORT][/PATH][,METHOD…][=ADDRESS]`; may be repeated
-    #[arg(long, value_name = "SCOPE", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
-    allow_net: Vec<NetScope>,
-    /// Allow reading a folder and everything below it; may be repeated
-    #[arg(long, value_name = "DIR", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
-    allow_read: Vec<String>,
-    /// Allow reading and writing a folder and everything below it; may be repeated
-    #[arg(long, value_name = "DIR", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
-    allow_write: Vec<String>,
-    /// Allow reading a SQLite database, or with `:write` changing it too; may be repeated
-    #[arg(long, value_name = "FILE[:write]", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
-    allow_sqlite: Vec<SqliteText>,
-    /// Allow one environment variable; may be repeated
-    #[arg(long, value_name = "NAME", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
-    allow_env: Vec<EnvName>,
-    /// Allow so much state to be kept from one run to the next
-    #[arg(long, value_name = "SIZE", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
-    state: Option<SizeText>,
-    /// Assign a credential: `NAME[@HOST[:PORT]][:query][:path][:body][:sign][:reveal]`; may be repeated
-    #[arg(long = "credential", value_name = "SCOPE", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
-    credentials: Vec<String>,
+    #[command(flatten)]
+    grants: GrantFlags,
     /// End the run after this time (default 5m, at most 30m)
     #[arg(long, value_name = "DURATION", help_heading = "Limits")]
     timeout: Option<DurationText>,
@@ -105,7 +81,7 @@ impl RunArguments {
         let base =
             std::env::current_dir().map_err(|error| CommandError::operator(format!("the current folder cannot be read: {error}")))?;
         self.output.as_deref().map(check_output).transpose()?;
-        let grants = self.grants(wardroom, &base)?;
+        let grants = Grants(wardroom.scopes(&base, &self.grants.texts()?)?);
         let mut resolved = wardroom.resolve(self.request(base)?).await?;
         if matches!(resolved.entry, Entry::Command { .. }) && !self.dry_run {
             resolved.input.stdin = read_stdin()?;
@@ -120,36 +96,6 @@ impl RunArguments {
     /// For a program that is stored: only how its end is shown.
     pub(super) fn of_stored(program: String, json: bool) -> Self {
         Self { program, json, ..Self::default() }
-    }
-
-    fn grants(&self, wardroom: &Wardroom, base: &Path) -> Result<Grants, CommandError> {
-        let folder = |text: &String| wardroom.home().folder_scope(base, text).map_err(|error| folder_error(&error));
-        let mut scopes: Vec<Scope> = self.allow_net.iter().cloned().map(Scope::Net).collect();
-        for text in &self.allow_read {
-            scopes.push(Scope::Read(folder(text)?));
-        }
-        for text in &self.allow_write {
-            scopes.push(Scope::Write(folder(text)?));
-        }
-        for SqliteText { file, write } in &self.allow_sqlite {
-            let database = wardroom.home().database_scope(base, file, *write).map_err(|error| database_error(&error))?;
-            scopes.push(Scope::Sqlite(database));
-        }
-        scopes.extend(self.allow_env.iter().cloned().map(Scope::Env));
-        if let Some(SizeText(bytes)) = self.state {
-            if bytes > MAX_STATE_BYTES {
-                return Err(CommandError::usage(format!(
-                    "a state of {} is out of range: expected at most {}",
-                    SizeText(bytes),
-                    SizeText(MAX_STATE_BYTES)
-                )));
-            }
-            scopes.push(Scope::State(bytes));
-        }
-        for text in &self.credentials {
-            scopes.push(Scope::Credential(credential(text)?));
-        }
-        Ok(Grants(scopes))
     }
 
     fn request(&self, base: PathBuf) -> Result<RunRequest, CommandError> {
@@ -190,7 +136,7 @@ impl RunArguments {
         let terminal = Arc::new(Terminal::default());
         let id = plan.resolved().id;
         let command = matches!(plan.resolved().entry, Entry::Command { .. });
-        let advice = Advice { declared: plan.resolved().requests != Requests::Undeclared, missing: plan.missing().clone() };
+        let advice = Advice::on(&plan);
         let ended = wardroom.execute(plan, terminal.clone() as Arc<dyn Live>, Box::pin(stop_signal())).await;
         // From here on, what blocks is ours (a pipe that nobody reads).
         drop(tokio::spawn(end_on_signal()));
@@ -378,9 +324,17 @@ struct Advice {
     declared: bool,
     /// What that header asks for and was not granted.
     missing: Vec<Scope>,
+    manifest: Option<Manifest>,
 }
 
 impl Advice {
+    fn on(plan: &Plan) -> Self {
+        let resolved = plan.resolved();
+        // It was read once, or there would be no plan.
+        let manifest = crate::execution::resolve::manifest(&resolved.program).unwrap_or_default();
+        Self { declared: resolved.requests != Requests::Undeclared, missing: plan.missing().clone(), manifest }
+    }
+
     /// The exact flags that would allow what was refused, each once.
     fn give(&self, refusals: &[Refusal]) {
         let mut given: Vec<String> = Vec::new();
@@ -400,7 +354,13 @@ impl Advice {
         if !asked.is_empty() {
             return Some(format!("Allow what the program asks for with `{}`.", asked.join(" ")));
         }
-        let flag = for_shell(&format!("{}={}", refusal.capability.flag(), existing(refusal.capability, scope)))?;
+        let scope = existing(refusal.capability, scope);
+        let flag = for_shell(&format!("{}={scope}", refusal.capability.flag()))?;
+        // What it asks for is what a param names: no other header would help.
+        if let [name, ..] = self.manifest.as_ref().map(|manifest| manifest.params_for(refusal.capability)).unwrap_or_default().as_slice() {
+            let param = for_shell(&format!("{name}={}", place(refusal.capability, &scope)))?;
+            return Some(format!("The program reaches what its param `{name}` names: `--param {param} {flag}` allows it."));
+        }
         let header = if self.declared { "; the program's header has to ask for it too" } else { "" };
         Some(format!("Allow it with `{flag}`{header}."))
     }
@@ -415,6 +375,15 @@ pub(super) fn for_shell(word: &str) -> Option<String> {
     }
     let showable = for_terminal_line(word) == word && !word.contains('`');
     showable.then(|| format!("'{}'", word.replace('\'', "'\\''")))
+}
+
+/// A scope without what a param has no words for: methods, an address, a right.
+fn place(capability: Capability, scope: &str) -> &str {
+    match capability {
+        Capability::Net => scope.split([',', '=']).next().unwrap_or(scope),
+        Capability::Sqlite => scope.strip_suffix(":write").unwrap_or(scope),
+        _ => scope,
+    }
 }
 
 /// The fence stands at the root, so an absolute path comes without its first
@@ -466,14 +435,6 @@ async fn signal() {
         signal = tokio::signal::ctrl_c() => if signal.is_err() { std::future::pending::<()>().await },
         () = terminate => {}
     }
-}
-
-/// Parsed here: clap repeats what it refuses, and that may be a value.
-fn credential(text: &str) -> Result<CredentialScope, CommandError> {
-    if text.contains('=') {
-        return Err(value_in_arguments());
-    }
-    text.parse().map_err(|error| CommandError::usage(format!("--credential: {error}")))
 }
 
 pub(super) fn params(input: &str) -> Result<Map<String, Value>, CommandError> {

@@ -76,13 +76,14 @@ struct Journal {
 
 impl Told for Journal {
     fn news(&self, news: &News<'_>) {
-        let text = if self.json { show::harmless_json(&as_json(news).to_string()) } else { words(news) };
-        show::line(&text);
+        let text = if self.json { Some(show::harmless_json(&as_json(news).to_string())) } else { words(news) };
+        text.iter().for_each(|text| show::line(text));
     }
 }
 
-fn words(news: &News<'_>) -> String {
-    match news {
+/// Nothing, where an earlier line has said it.
+fn words(news: &News<'_>) -> Option<String> {
+    Some(match news {
         News::Waiting { holder } => {
             let holder = holder.as_deref().unwrap_or("another process");
             format!("waiting: {holder} serves this data folder; this one takes over when that ends")
@@ -99,6 +100,8 @@ fn words(news: &News<'_>) -> String {
             let message = message.as_ref().map_or_else(String::new, |message| format!(": {}", show::quoted_lines(message)));
             format!("{task}: {style}{status}{style:#}{took} {DIM}({id}){DIM:#}{message}")
         }
+        News::GaveUp { task, paused: Some(why), .. } => format!("{task}: {WARN}paused{WARN:#}: {}", show::quoted_lines(why)),
+        News::GaveUp { paused: None, .. } => return None,
         News::Missed { task, first, count: 1 } => format!("{task}: {WARN}missed{WARN:#} its slot at {first}"),
         News::Missed { task, first, count } => format!("{task}: {WARN}missed{WARN:#} {count} slots from {first} on"),
         News::Skipped { task, count } => format!("{task}: {WARN}skipped{WARN:#} {count}, an earlier run goes on"),
@@ -107,7 +110,7 @@ fn words(news: &News<'_>) -> String {
         News::Trouble { message } => format!("{WARN}trouble{WARN:#}: {}", show::quoted_lines(message)),
         News::Stopping { running: 0 } => "stopping".to_owned(),
         News::Stopping { running } => format!("stopping: {running} executions may finish"),
-    }
+    })
 }
 
 fn as_json(news: &News<'_>) -> serde_json::Value {
@@ -120,6 +123,9 @@ fn as_json(news: &News<'_>) -> serde_json::Value {
         }
         News::Ended { task, id, status, took, message } => {
             json!({"event": "ended", "task": task, "id": id, "status": status, "duration_ms": took, "error": message})
+        }
+        News::GaveUp { task, attempts, message, paused } => {
+            json!({"event": "gave-up", "task": task, "attempts": attempts, "error": message, "paused": paused})
         }
         News::Missed { task, first, count } => json!({"event": "missed", "task": task, "first": first, "count": count}),
         News::Skipped { task, count } => json!({"event": "skipped", "task": task, "count": count}),

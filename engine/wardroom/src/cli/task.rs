@@ -16,6 +16,7 @@ use wardroom_schedule::rules::{MissedRule, OverlapRule};
 
 use super::ask;
 use super::error::{CommandError, show_hint};
+use super::grants::{GrantFlags, absolute};
 use super::run::{RunArguments, name_and_value, params};
 use super::show::{self, BOLD, DIM, ERROR, GOOD, WARN};
 use super::task_file;
@@ -170,32 +171,6 @@ pub(super) struct TaskFlags {
     grants: GrantFlags,
 }
 
-/// What is granted with flags.
-#[derive(Debug, Default, clap::Args)]
-pub(super) struct GrantFlags {
-    /// Allow requests: `[https://]HOST[:PORT][/PATH][,METHOD…][=ADDRESS]`; may be repeated
-    #[arg(long, value_name = "SCOPE", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
-    allow_net: Vec<String>,
-    /// Allow reading a folder and everything below it; may be repeated
-    #[arg(long, value_name = "DIR", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
-    allow_read: Vec<String>,
-    /// Allow reading and writing a folder and everything below it; may be repeated
-    #[arg(long, value_name = "DIR", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
-    allow_write: Vec<String>,
-    /// Allow reading a SQLite database; with `:write` also writing; may be repeated
-    #[arg(long, value_name = "FILE[:write]", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
-    allow_sqlite: Vec<String>,
-    /// Allow one environment variable; may be repeated
-    #[arg(long, value_name = "NAME", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
-    allow_env: Vec<String>,
-    /// Allow so much state to be kept from one run to the next
-    #[arg(long, value_name = "SIZE", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
-    state: Option<SizeText>,
-    /// Assign a credential: `NAME[@HOST[:PORT]][:query][:path][:body][:sign][:reveal]`; may be repeated
-    #[arg(long = "credential", value_name = "SCOPE", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
-    credentials: Vec<String>,
-}
-
 fn keep(text: &str) -> Result<Keep, String> {
     serde_json::from_value(Value::from(text)).map_err(|_| "expected none, result or all".to_owned())
 }
@@ -228,9 +203,31 @@ pub(super) struct EditArguments {
     revoke: Vec<String>,
     #[command(flatten)]
     flags: TaskFlags,
+    #[command(flatten)]
+    cleared: ClearingFlags,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What is taken from a task with flags.
+#[derive(Debug, Default, PartialEq, clap::Args)]
+pub(super) struct ClearingFlags {
+    /// Take all its tags away
+    #[arg(long, conflicts_with = "tags")]
+    no_tags: bool,
+    /// Run it after no other task
+    #[arg(long, help_heading = "When", conflicts_with = "after")]
+    no_after: bool,
+    /// Run it for no changed file
+    #[arg(long, help_heading = "When", conflicts_with = "on_files")]
+    no_on_files: bool,
+    /// Run no task when it failed
+    #[arg(long, help_heading = "When", conflicts_with = "on_failure")]
+    no_on_failure: bool,
+    /// Run no task when it succeeded after having failed
+    #[arg(long, help_heading = "When", conflicts_with = "on_recovery")]
+    no_on_recovery: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -346,34 +343,6 @@ pub(super) fn here() -> Result<PathBuf, CommandError> {
     std::env::current_dir().map_err(|error| CommandError::operator(format!("the current folder cannot be read: {error}")))
 }
 
-impl GrantFlags {
-    pub(super) fn texts(&self, base: &Path) -> GrantTexts {
-        let folders = |list: &[String]| list.iter().map(|text| absolute(base, text)).collect();
-        GrantTexts {
-            net: self.allow_net.clone(),
-            read: folders(&self.allow_read),
-            write: folders(&self.allow_write),
-            sqlite: self.allow_sqlite.iter().map(|text| absolute_database(base, text)).collect(),
-            env: self.allow_env.clone(),
-            state: self.state,
-            credentials: self.credentials.clone(),
-        }
-    }
-}
-
-/// A folder as it is meant here: a task may be changed from anywhere.
-fn absolute(base: &Path, text: &str) -> String {
-    let joined = base.join(text);
-    std::fs::canonicalize(&joined).unwrap_or(joined).display().to_string()
-}
-
-fn absolute_database(base: &Path, text: &str) -> String {
-    match text.strip_suffix(":write") {
-        Some(file) => format!("{}:write", absolute(base, file)),
-        None => absolute(base, text),
-    }
-}
-
 impl TaskFlags {
     /// Nothing was said.
     fn is_empty(&self) -> bool {
@@ -413,8 +382,20 @@ impl TaskFlags {
         if !self.on_files.is_empty() {
             draft.on_files = self.on_files.iter().map(|text| absolute(base, text)).collect();
         }
-        draft.grants = std::mem::take(&mut draft.grants).with(self.grants.texts(base));
+        draft.grants = std::mem::take(&mut draft.grants).with(self.grants.absolute(base)?);
         Ok(())
+    }
+}
+
+impl ClearingFlags {
+    fn apply(&self, draft: &mut TaskDraft) {
+        for (cleared, list) in [(self.no_tags, &mut draft.tags), (self.no_after, &mut draft.after), (self.no_on_files, &mut draft.on_files)]
+        {
+            list.retain(|_| !cleared);
+        }
+        for (cleared, task) in [(self.no_on_failure, &mut draft.on_failure), (self.no_on_recovery, &mut draft.on_recovery)] {
+            task.take_if(|_| cleared);
+        }
     }
 }
 
@@ -490,7 +471,7 @@ impl EditArguments {
     async fn execute(self, wardroom: &Wardroom) -> Result<(), CommandError> {
         let task = wardroom.task(&self.name)?;
         let mut draft = wardroom.draft_of(&task)?;
-        let silent = self.flags.is_empty() && self.rename.is_none() && self.revoke.is_empty();
+        let silent = self.flags.is_empty() && self.cleared == ClearingFlags::default() && self.rename.is_none() && self.revoke.is_empty();
         let saved = if silent {
             match task_file::edit(wardroom, &task, &draft).await? {
                 Some(saved) => saved,
@@ -498,6 +479,7 @@ impl EditArguments {
             }
         } else {
             self.flags.apply(&here()?, &mut draft)?;
+            self.cleared.apply(&mut draft);
             if let Some(name) = self.rename {
                 draft.name = name;
             }
@@ -517,7 +499,7 @@ impl UpgradeArguments {
         if let Some(program) = self.program {
             draft.program = located(&here, Path::new(&program)).display().to_string();
         }
-        draft.grants = draft.grants.with(self.grants.texts(&here));
+        draft.grants = draft.grants.with(self.grants.absolute(&here)?);
         if let Some(input) = &self.input {
             draft.params = params(input)?;
         }

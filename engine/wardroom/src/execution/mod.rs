@@ -15,9 +15,11 @@ pub mod resolve;
 pub mod session;
 pub mod store;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use wardroom_core::blame::Blame;
 use wardroom_core::capability::Refusal;
 use wardroom_core::failure::{Failure, FailureKind, Outcome, Usage};
@@ -121,8 +123,9 @@ impl Wardroom {
                 }
             }),
         };
+        let host = self.host()?;
         let outcome = tokio::select! {
-            outcome = self.host()?.run(plan.clone(), lent) => outcome,
+            outcome = caught(async { host.run(plan.clone(), lent).await }) => outcome.unwrap_or_else(failed),
             fault = recorder.keep() => unrecordable(&fault),
         };
         let outcome = recorder.settle(outcome).await?;
@@ -137,9 +140,20 @@ impl Wardroom {
     }
 }
 
+/// Runs our own code, in which a bug ends one execution and nothing beside it:
+/// its record says so, and whom to blame. What a panic says goes to standard
+/// error; it may hold what no record may.
+pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    ended.map_err(|_| Failure::new(FailureKind::Host, "a bug in Wardroom ended the execution: standard error has more"))
+}
+
 /// What cannot be recorded does not go on.
 fn unrecordable(fault: &HostFault) -> Outcome {
-    let failure = Failure::new(FailureKind::Host, format!("the execution cannot be recorded: {fault}"));
+    failed(Failure::new(FailureKind::Host, format!("the execution cannot be recorded: {fault}")))
+}
+
+fn failed(failure: Failure) -> Outcome {
     Outcome { ending: Err(failure), partial_output: None, usage: Usage::default(), state_changes: Vec::new(), redactions: 0 }
 }
 
@@ -152,5 +166,18 @@ struct StoredState {
 impl StateSource for StoredState {
     fn load(&self) -> BoxFuture<'_, Result<Vec<(String, String)>, HostFault>> {
         Box::pin(async { self.db.state(&self.subject).map_err(|error| HostFault(error.to_string())) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_failure_of_the_hosts_and_holds_none_of_its_words() {
+        let failure = caught(async { panic!("with a value in it") }).await.map(|()| 0).unwrap_err();
+        assert_eq!((failure.kind, failure.blame()), (FailureKind::Host, Blame::Host));
+        assert!(!failure.message.contains("value"), "{}", failure.message);
+        assert_eq!(caught(async { 1 }).await.ok(), Some(1));
     }
 }

@@ -489,6 +489,12 @@ pub struct Inspected {
     pub inspection: wardroom_host::Inspection,
     /// What its header asks for, as it stands there; none: it has no header.
     pub requests: Option<Vec<String>>,
+    /// What its header calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What it does, as its header says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// JSON Schema of its header's params.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub params: Option<Value>,
@@ -510,6 +516,8 @@ impl Wardroom {
             size: program.bytes.len(),
             inspection,
             requests: manifest.as_ref().map(Manifest::request_texts),
+            title: manifest.as_ref().and_then(|manifest| manifest.name.clone()),
+            description: manifest.as_ref().and_then(|manifest| manifest.description.clone()),
             params: manifest.map(|manifest| manifest.params.schema()),
         })
     }

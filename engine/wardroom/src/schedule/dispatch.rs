@@ -2,10 +2,8 @@
 //! start, and starting them.
 
 use std::collections::{HashMap, VecDeque};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures::FutureExt as _;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 use wardroom_core::blame::Blame;
@@ -21,7 +19,7 @@ use wardroom_schedule::rules::OverlapRule;
 
 use super::serve::{News, Told};
 use super::timer::earlier;
-use crate::execution::{ExecuteError, Unwatched};
+use crate::execution::{ExecuteError, Unwatched, caught};
 use crate::task::TaskError;
 use crate::task::definition::{Run, Task};
 use crate::wardroom::Wardroom;
@@ -194,7 +192,7 @@ impl Queue {
         let wardroom = wardroom.clone();
         self.runs.spawn(async move {
             // A bug of ours in one run holds up no other.
-            drop(AssertUnwindSafe(run(&wardroom, &queued, &task)).catch_unwind().await);
+            drop(caught(run(&wardroom, &queued, &task)).await);
             Ended { key, name: task.name().clone() }
         });
     }
@@ -234,7 +232,7 @@ async fn skip(wardroom: &Wardroom, queued: &QueuedRecord, reason: String) -> Res
 /// One execution whose turn came, from the queue to its end. Resolved and
 /// authorized now: what was revoked while it waited is revoked.
 async fn run(wardroom: &Arc<Wardroom>, queued: &QueuedRecord, task: &Task) {
-    if let Err(failure) = attempt(wardroom, queued, task).await {
+    if let Err(failure) = caught(attempt(wardroom, queued, task)).await.flatten() {
         // Its record says why; where not even that can be written, it waits on
         // and the next scheduler tries it.
         let holder = wardroom.own_session().map_or("", |session| session.holder());

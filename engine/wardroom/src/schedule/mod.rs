@@ -12,6 +12,8 @@
 //! interrupted and follows its task's rule. Nothing polls: the scheduler sleeps
 //! until the next slot or until somebody wakes it.
 
+#[cfg(target_os = "linux")]
+mod desktop;
 mod dispatch;
 mod fire;
 pub mod lease;

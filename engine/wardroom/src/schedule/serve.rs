@@ -18,6 +18,7 @@ use super::timer::{Awake, Timer, earlier};
 use super::watch::Watch;
 use crate::execution::session::SessionError;
 use crate::task::TaskError;
+use crate::task::follow::GaveUp;
 use crate::wardroom::{OpenError, Wardroom};
 
 /// How a scheduler goes about it.
@@ -66,6 +67,17 @@ pub enum News<'a> {
         took: Option<u64>,
         /// Why it failed.
         message: Option<String>,
+    },
+    /// A task failed, and will not be tried again by itself.
+    GaveUp {
+        /// The task.
+        task: TaskName,
+        /// How often it was tried.
+        attempts: u32,
+        /// Why it failed.
+        message: String,
+        /// Why it was paused, where this paused it.
+        paused: Option<String>,
     },
     /// Slots that nobody was there for.
     Missed {
@@ -195,14 +207,22 @@ impl Wardroom {
         };
         // Not with the first slot: that one would be late.
         self.host()?;
-        let scheduler = Scheduler {
+        self.given_up.begin();
+        let schedule = |told| Scheduler {
             wardroom: self.clone(),
             told,
             calendars: Calendars::default(),
             queue: Queue::new(self.clock.now()),
             watch: Watch::default(),
         };
-        scheduler.run(&options, stop).await
+        #[cfg(target_os = "linux")]
+        if self.config.notifications.desktop() {
+            let desktop = Arc::new(super::desktop::Desktop::new(told));
+            let served = schedule(desktop.clone() as Arc<dyn Told>).run(&options, stop).await;
+            desktop.finish().await;
+            return served;
+        }
+        schedule(told).run(&options, stop).await
     }
 }
 
@@ -290,6 +310,7 @@ impl Scheduler {
             self.told.news(&News::Interrupted { count: interrupted });
         }
         self.wardroom.follow_all().await?;
+        self.tell_given_up();
         self.calendars.reload(&self.wardroom)?;
         self.queue.reload(&self.wardroom)?;
         if let Err(trouble) = self.watch.reload(&self.wardroom) {
@@ -306,7 +327,14 @@ impl Scheduler {
         if self.wardroom.follow_all().await? > 0 {
             self.queue.reload(&self.wardroom)?;
         }
+        self.tell_given_up();
         Ok(())
+    }
+
+    fn tell_given_up(&self) {
+        for GaveUp { task, attempts, message, paused } in self.wardroom.given_up.take() {
+            self.told.news(&News::GaveUp { task, attempts, message, paused });
+        }
     }
 
     /// Lets running work finish for a while; what does not is interrupted, and
@@ -321,7 +349,9 @@ impl Scheduler {
             }
             Ok::<(), TaskError>(())
         };
-        if let Ok(finished) = tokio::time::timeout(grace, finished).await {
+        let finished = tokio::time::timeout(grace, finished).await;
+        self.tell_given_up();
+        if let Ok(finished) = finished {
             return Ok(finished?);
         }
         self.queue.abandon().await;

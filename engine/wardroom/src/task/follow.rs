@@ -5,6 +5,7 @@
 //! in between leaves undone, the scheduler finds and does. The database sees to
 //! it that it is done once.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use wardroom_core::blame::Blame;
@@ -12,7 +13,7 @@ use wardroom_core::clock::Timestamp;
 use wardroom_core::execution::{Status, Trigger};
 use wardroom_core::failure::FailureKind;
 use wardroom_core::id::ExecutionId;
-use wardroom_core::task::TaskId;
+use wardroom_core::task::{TaskId, TaskName};
 use wardroom_db::{DbError, ExecutionRecord, Followed, Following, LinkKind, NewQueued, Tally, TaskRecord, WhenBusy};
 
 use super::TaskError;
@@ -23,6 +24,44 @@ use crate::wardroom::Wardroom;
 /// Executions that may lead to each other. Loops are refused when tasks are
 /// saved; two that are saved at the same moment are caught by this.
 const MAX_CHAIN: usize = 64;
+/// Tasks that failed for good and were not told of yet: whoever tells takes them
+/// after each end.
+const MAX_GIVEN_UP: usize = 1024;
+
+/// A task that failed, and will not be tried again by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GaveUp {
+    pub(crate) task: TaskName,
+    pub(crate) attempts: u32,
+    pub(crate) message: String,
+    /// Why it was paused, where this paused it.
+    pub(crate) paused: Option<String>,
+}
+
+/// What a scheduler of this process has still to tell of; nothing, where there is
+/// none.
+#[derive(Debug, Default)]
+pub(crate) struct GivenUp(Mutex<Option<Vec<GaveUp>>>);
+
+impl GivenUp {
+    pub(crate) fn begin(&self) {
+        self.list().get_or_insert_default();
+    }
+
+    pub(crate) fn take(&self) -> Vec<GaveUp> {
+        self.list().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn note(&self, gave_up: GaveUp) {
+        if let Some(list) = self.list().as_mut().filter(|list| list.len() < MAX_GIVEN_UP) {
+            list.push(gave_up);
+        }
+    }
+
+    fn list(&self) -> MutexGuard<'_, Option<Vec<GaveUp>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What an end means for its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,12 +113,25 @@ impl Wardroom {
             }
             None => nothing(&record, task, now),
         };
+        let (is_failure, reason) = (matches!(following.tally, Tally::Failure { .. }), following.pause.0.clone());
         let followed = self.db.follow(following).await?;
+        if is_failure && !followed.is_old {
+            self.give_up(&record, followed.is_paused.then_some(reason));
+        }
         // Something waits for its turn, or for the end of this one.
         if followed.queued > 0 || record.summary.trigger == Trigger::Cli {
             self.wake_scheduler().await;
         }
         Ok(followed)
+    }
+
+    fn give_up(&self, record: &ExecutionRecord, paused: Option<String>) {
+        let task = record.summary.task.as_deref().and_then(|task| task.parse().ok());
+        let message = record.failure.as_ref().map(|failure| failure.message.clone());
+        if let Some(task) = task {
+            let message = message.unwrap_or_else(|| record.summary.status.to_string());
+            self.given_up.note(GaveUp { task, attempts: record.summary.attempt, message, paused });
+        }
     }
 
     /// Follows whatever ended and was not followed; answers how much that was.
