@@ -1,6 +1,7 @@
 //! Everything assembled: one data folder, its database, its sandbox.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use wardroom_core::blame::Blame;
@@ -31,6 +32,8 @@ pub struct Wardroom {
     pub(crate) passphrases: Arc<dyn Passphrases + Send + Sync>,
     pub(crate) opened: Opened,
     pub(crate) mirrored: Mirrored,
+    /// An end in this process was not followed, because that failed.
+    pub(crate) unfollowed: AtomicBool,
 }
 
 /// Something is wrong with the data folder or what is in it.
@@ -94,6 +97,7 @@ impl Wardroom {
             passphrases: Arc::new(NoPassphrases),
             opened: Opened::default(),
             mirrored: Mirrored::default(),
+            unfollowed: AtomicBool::new(false),
         })
     }
 

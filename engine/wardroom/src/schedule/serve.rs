@@ -1,6 +1,7 @@
 //! The daemon's loop: sleep until something is to do, do it, sleep.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use wardroom_core::blame::Blame;
@@ -300,10 +301,11 @@ impl Scheduler {
 
     async fn ended(&mut self, ended: Option<Ended>) -> Result<(), ServeError> {
         if let Some(ended) = ended {
-            self.queue.forget(&self.wardroom, &ended, &*self.told)?;
+            self.queue.forget(&self.wardroom, ended, &*self.told)?;
         }
-        // Where following it failed, it is tried again here.
-        if self.wardroom.follow_all().await? > 0 {
+        // Where following one failed, it is tried again here. Not without that:
+        // others that ended are just being followed where they ran.
+        if self.wardroom.unfollowed.swap(false, Ordering::Relaxed) && self.wardroom.follow_all().await? > 0 {
             self.queue.reload(&self.wardroom)?;
         }
         Ok(())
@@ -316,7 +318,7 @@ impl Scheduler {
         let finished = async {
             while self.queue.running() > 0 {
                 if let Some(ended) = self.queue.ended().await {
-                    self.queue.forget(&self.wardroom, &ended, &*self.told)?;
+                    self.queue.forget(&self.wardroom, ended, &*self.told)?;
                 }
             }
             Ok::<(), TaskError>(())

@@ -5,6 +5,7 @@
 //! in between leaves undone, the scheduler finds and does. The database sees to
 //! it that it is done once.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use wardroom_core::blame::Blame;
@@ -12,8 +13,9 @@ use wardroom_core::clock::Timestamp;
 use wardroom_core::execution::{Status, Trigger};
 use wardroom_core::failure::FailureKind;
 use wardroom_core::id::ExecutionId;
+use wardroom_core::plan::Resolved;
 use wardroom_core::task::TaskId;
-use wardroom_db::{DbError, ExecutionRecord, Followed, Following, LinkKind, NewQueued, Tally, TaskRecord, WhenBusy};
+use wardroom_db::{DbError, ExecutionRecord, Followed, Following, LinkKind, NewQueued, Sequel, Tally, TaskRecord, WhenBusy};
 
 use super::TaskError;
 use super::definition::Task;
@@ -52,6 +54,21 @@ fn verdict(record: &ExecutionRecord) -> Verdict {
 }
 
 impl Wardroom {
+    /// Does what follows from an execution that ended in this process. What is
+    /// left undone here, the scheduler does: this one, or the next.
+    pub(crate) async fn follow_end(&self, ended: &Resolved, sequel: Sequel) {
+        match sequel {
+            Sequel::Due => {
+                if self.follow(ended.id, ended.attempt).await.is_err() {
+                    self.unfollowed.store(true, Ordering::Relaxed);
+                }
+            }
+            // What waits may wait for the end of this one.
+            Sequel::None if ended.trigger == Trigger::Cli && ended.occasion.task.is_some() => self.wake_scheduler().await,
+            Sequel::None => {}
+        }
+    }
+
     /// Does what follows from an ended execution of a task, and wakes the
     /// scheduler if something is to run.
     ///
