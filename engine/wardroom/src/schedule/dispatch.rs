@@ -36,6 +36,8 @@ type Key = (ExecutionId, u32);
 /// What waits, as far as it was read, and what runs.
 pub(super) struct Queue {
     waiting: VecDeque<QueuedRecord>,
+    /// How many of those are read: [`WINDOW`].
+    window: u64,
     runs: JoinSet<Ended>,
     running: HashMap<Key, TaskId>,
     /// When the next that waits may start, where time is what it waits for.
@@ -105,6 +107,7 @@ impl Queue {
             began,
             starts: Vec::new(),
             waiting: VecDeque::new(),
+            window: WINDOW,
             runs: JoinSet::new(),
             running: HashMap::new(),
             next: None,
@@ -126,8 +129,8 @@ impl Queue {
     /// Reads what waits.
     pub(super) fn reload(&mut self, wardroom: &Wardroom) -> Result<(), TaskError> {
         let running = &self.running;
-        let waiting = wardroom.db.queued(WINDOW)?;
-        (self.is_partial, self.is_stale) = (waiting.len() as u64 == WINDOW, false);
+        let waiting = wardroom.db.queued(self.window)?;
+        (self.is_partial, self.is_stale) = (waiting.len() as u64 == self.window, false);
         self.waiting = waiting.into_iter().filter(|queued| !running.contains_key(&(queued.id, queued.attempt))).collect();
         if !self.is_partial {
             let waits = |key: &Key| self.waiting.iter().any(|queued| (queued.id, queued.attempt) == *key);
@@ -398,6 +401,12 @@ mod tests {
         }
     }
 
+    fn empty() -> (tempfile::TempDir, Arc<Wardroom>, Queue) {
+        let folder = tempfile::tempdir().unwrap();
+        let wardroom = Wardroom::open(&folder.path().join("home"), "/nowhere".into(), Arc::new(wardroom_host::Silent)).unwrap();
+        (folder, Arc::new(wardroom), Queue::new(Timestamp::from_ms(0)))
+    }
+
     async fn add(wardroom: &Wardroom, name: &str) -> TaskId {
         let digest = Digest::from_bytes([7; 32]);
         let definition = json!({
@@ -432,9 +441,7 @@ mod tests {
 
     #[tokio::test]
     async fn tasks_that_run_and_wait_in_numbers_keep_no_other_from_starting() {
-        let folder = tempfile::tempdir().unwrap();
-        let wardroom = Wardroom::open(&folder.path().join("home"), "/nowhere".into(), Arc::new(wardroom_host::Silent)).unwrap();
-        let (wardroom, mut queue) = (Arc::new(wardroom), Queue::new(Timestamp::from_ms(0)));
+        let (_folder, wardroom, mut queue) = empty();
         let mut waiting = Vec::new();
         for number in 0..=WINDOW / MAX_WAITING {
             let task = add(&wardroom, &format!("busy-{number}")).await;
@@ -451,12 +458,28 @@ mod tests {
         queue.reload(&wardroom).unwrap();
         queue.dispatch(&wardroom, &told).await.unwrap();
         assert_eq!(*starts.0.lock().unwrap(), ["other"]);
-        // One of the others ends: its next one starts, though others waited as long.
-        let first = queue.running.iter().find(|(_, task)| **task != other).map(|(key, task)| (*key, *task)).unwrap();
-        let name = wardroom.db.task_by_id(first.1).unwrap().unwrap().name;
-        queue.forget(&wardroom, Ended { key: first.0, name: name.clone(), end: None }, &*told).unwrap();
-        queue.dispatch(&wardroom, &told).await.unwrap();
-        assert_eq!(*starts.0.lock().unwrap(), ["other", name.as_str()]);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_read_is_read_when_what_was_leaves_a_place_free() {
+        let (_folder, wardroom, mut queue) = empty();
+        queue.window = 3;
+        let idle = add(&wardroom, "idle").await;
+        for task in [idle, add(&wardroom, "busy-1").await, add(&wardroom, "busy-2").await] {
+            if task != idle {
+                queue.running.insert((ExecutionId::fresh(), 1), task);
+            }
+            assert!(enqueue(&wardroom, task, 1_000).await.unwrap() && enqueue(&wardroom, task, 2_000).await.unwrap());
+        }
+        let starts = Arc::new(Starts::default());
+        let told: Arc<dyn Told> = starts.clone();
+        queue.reload(&wardroom).unwrap();
+        for count in 1..=2 {
+            queue.dispatch(&wardroom, &told).await.unwrap();
+            assert_eq!(*starts.0.lock().unwrap(), vec!["idle"; count]);
+            let ended = queue.ended().await.unwrap();
+            queue.forget(&wardroom, ended, &*told).unwrap();
+        }
     }
 
     #[test]
