@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::commands::says;
 use super::{VALUE, Vaulted, assert_clean_folder, ok, with_env};
-use crate::support::home::Ended;
+use crate::support::home::{Ended, Running};
 use crate::support::keyring::{self, Session};
 
 /// A keychain that waits for a person is given up before this.
@@ -184,6 +184,32 @@ fn a_data_folder_that_was_put_back_contradicts_the_keychain() {
     let verified = verify(&vaulted, &env);
     ok(&verified);
     assert!(verified.text().contains("and it is there") && verified.text().contains("begins a new chain"), "{verified}");
+}
+
+#[test]
+fn a_daemon_that_is_killed_has_told_the_keychain_what_its_runs_did() {
+    if !keyring::is_here() {
+        return;
+    }
+    let session = Session::new();
+    let vaulted = kept(&session);
+    let bus = session.address();
+    let env = [("DBUS_SESSION_BUS_ADDRESS", bus.as_str())];
+    ok(&vaulted.carry(&env, "API_TOKEN"));
+    let (allow, credential) = (vaulted.allow(), "--credential=API_TOKEN");
+    ok(&with_env(&vaulted.home, &env, &["task", "add", "carry", "carry.js", &allow, credential, "--every=1s"], ""));
+    let (home, copied) = (vaulted.home.path(), vaulted.home.work().join("yesterday"));
+    copy(&home, &copied);
+    let before = session.stored();
+    let daemon = Running::start(vaulted.home.command(&["serve"]).envs(env), b"");
+    keyring::wait_until("a word of the daemon in the keychain", || session.stored() != before);
+    // Killed.
+    drop(daemon);
+    fs::remove_dir_all(&home).unwrap();
+    copy(&copied, &home);
+    let verified = verify(&vaulted, &env);
+    says(&verified, 1, &[]);
+    assert!(verified.text().contains("The keychain remembers another row"), "{verified}");
 }
 
 #[test]

@@ -112,6 +112,12 @@ impl Session {
         wait_until("the keychain's end", || !self.has_owner());
     }
 
+    /// What the keychain has on disk, sealed.
+    pub(crate) fn stored(&self) -> Vec<Vec<u8>> {
+        let files = std::fs::read_dir(self.folder.path().join("data/keyrings")).into_iter().flatten().flatten();
+        files.filter_map(|file| std::fs::read(file.path()).ok()).collect()
+    }
+
     fn has_owner(&self) -> bool {
         let mut command = self.program("dbus-send");
         command.args(["--session", "--print-reply", "--dest=org.freedesktop.DBus", "/org/freedesktop/DBus"]);
@@ -120,7 +126,7 @@ impl Session {
     }
 }
 
-fn wait_until(what: &str, mut there: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut there: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(30);
     while !there() {
         assert!(Instant::now() < end, "waited in vain for {what}");

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::TICK;
-use crate::support::home::Home;
+use crate::support::home::{Home, Running};
 
 const TYPED: &str = r#"// /// wardroom
 // name = "typed"
@@ -78,6 +78,31 @@ fn check_says_what_would_happen_and_what_is_missing() {
     let daemon = home.serve();
     let checked = home.try_task(&["check", "daily", "--json"]);
     assert_eq!((checked.code, scheduler(&checked.json())), (Some(0), json!(true)), "{checked}");
+    drop(daemon);
+}
+
+#[test]
+fn a_task_keeps_the_zone_it_was_saved_in_and_check_tells_where_the_machines_is_another() {
+    let home = Home::new();
+    let file = home.file("daily.js", TICK);
+    let in_zone = |zone: &str, args: &[&str]| {
+        let ended = Running::start(home.command(args).env("TZ", zone), b"").wait();
+        assert_eq!(ended.code.filter(|code| *code <= 1), ended.code, "{ended}");
+        ended
+    };
+    let daemon = home.serve();
+    in_zone("Asia/Tokyo", &["task", "add", "daily", file.to_str().unwrap(), "--cron=30 9 * * *"]);
+    let check = |zone| in_zone(zone, &["task", "check", "daily", "--json"]).json();
+    let of_zone =
+        |checked: &serde_json::Value| checked["findings"].as_array().unwrap().iter().find(|found| found["what"] == "zone").cloned();
+    let (same, other) = (check("Asia/Tokyo"), check("America/New_York"));
+    assert_eq!((of_zone(&same), &same["next"], &other["is_good"]), (None, &other["next"], &json!(true)), "{same}\n{other}");
+    assert!(other["next"][0]["local"].as_str().unwrap().contains("09:30:00 +09:00"), "{other}");
+    let found = of_zone(&other).unwrap();
+    assert!(["Asia/Tokyo", "America/New_York"].iter().all(|zone| found["found"].as_str().unwrap().contains(zone)), "{found}");
+    assert!(found["hint"].as_str().unwrap().contains("--zone=America/New_York"), "{found}");
+    let shown = |zone| in_zone(zone, &["task", "show", "daily"]).text();
+    assert!(shown("America/New_York").contains("by the clock of Asia/Tokyo") && !shown("Asia/Tokyo").contains("by the clock of"));
     drop(daemon);
 }
 

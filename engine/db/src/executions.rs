@@ -27,7 +27,7 @@ use crate::column::{
 };
 use crate::status::before;
 use crate::writer::Answer;
-use crate::{Database, DbError, log_lines, state};
+use crate::{Database, DbError, log_lines, queue, state};
 
 /// What is known of an execution when it starts.
 #[derive(Debug, Clone)]
@@ -155,6 +155,15 @@ pub struct ExecutionRecord {
     pub usage: Usage,
 }
 
+/// What is left to do of an execution that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sequel {
+    /// Nothing: nothing follows from it, and that is recorded.
+    None,
+    /// What follows from it is to be queued: [`Database::follow`].
+    Due,
+}
+
 /// What the beginning of an id stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
@@ -184,11 +193,12 @@ impl Database {
     }
 
     /// Records how a running execution ended: its row, the rest of its lines
-    /// and, if it succeeded, its changes of the state, all or nothing.
+    /// and, if it succeeded, its changes of the state, all or nothing. Answers
+    /// whether anything follows from it.
     ///
     /// The answer is [`DbError::UnknownExecution`] where it never started, or
     /// [`DbError::IllegalMove`] where it ended already.
-    pub fn finish(&self, id: ExecutionId, attempt: u32, ending: Ending<'_>) -> Answer<()> {
+    pub fn finish(&self, id: ExecutionId, attempt: u32, ending: Ending<'_>) -> Answer<Sequel> {
         match Ended::encode(ending) {
             Ok(ended) => self.write(move |connection| {
                 let row = change_status(connection, id, attempt, &ended.standing)?;
@@ -203,7 +213,7 @@ impl Database {
     ///
     /// The answer is [`DbError::DuplicateExecution`] where the attempt is
     /// recorded already.
-    pub fn record(&self, start: &StartRow<'_>, ending: Ending<'_>) -> Answer<()> {
+    pub fn record(&self, start: &StartRow<'_>, ending: Ending<'_>) -> Answer<Sequel> {
         match Started::encode(start).and_then(|started| Ok((started, Ended::encode(ending)?))) {
             Ok((started, ended)) => self.write(move |connection| {
                 if started.is_queued {
@@ -256,9 +266,6 @@ impl Database {
     /// Those of reading: [`DbError::Damaged`], [`DbError::Corrupt`],
     /// [`DbError::Disk`], [`DbError::Busy`].
     pub fn execution(&self, id: ExecutionId, attempt: Option<u32>) -> Result<Option<ExecutionRecord>, DbError> {
-        const RECORD: &str = "
-            SELECT * FROM executions
-            WHERE id = ?1 AND attempt = COALESCE(?2, (SELECT MAX(attempt) FROM executions WHERE id = ?1))";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(RECORD)?;
             statement.query_and_then(params![id.to_string(), attempt], record)?.next().transpose()
@@ -307,6 +314,10 @@ pub(crate) fn place(connection: &Connection, id: ExecutionId, attempt: u32) -> R
     let row = rows.next()?.ok_or(DbError::UnknownExecution { id, attempt })?;
     Ok(Place { serial: plain(row, "serial")?, status: parsed(row, "status")? })
 }
+
+const RECORD: &str = "
+    SELECT * FROM executions
+    WHERE id = ?1 AND attempt = COALESCE(?2, (SELECT MAX(attempt) FROM executions WHERE id = ?1))";
 
 const INSERT: &str = "
     INSERT INTO executions (
@@ -641,12 +652,16 @@ impl Ended {
         Ok(Self { standing, lines: ending.lines, state_changes })
     }
 
-    fn keep(&self, connection: &Connection, serial: i64, subject: &str) -> Result<(), DbError> {
+    fn keep(&self, connection: &Connection, serial: i64, subject: &str) -> Result<Sequel, DbError> {
         log_lines::append(connection, serial, &self.lines)?;
-        if self.state_changes.is_empty() || is_of_removed_task(connection, subject)? {
-            return Ok(());
+        if !self.state_changes.is_empty() && !is_of_removed_task(connection, subject)? {
+            state::apply(connection, subject, &self.state_changes)?;
         }
-        state::apply(connection, subject, &self.state_changes)
+        let Some(task) = TaskId::of_subject(subject) else { return Ok(Sequel::None) };
+        match self.standing.status == Status::Success && queue::ends_here(connection, serial, task)? {
+            true => Ok(Sequel::None),
+            false => Ok(Sequel::Due),
+        }
     }
 }
 
@@ -737,6 +752,7 @@ fn record(row: &Row<'_>) -> Result<ExecutionRecord, DbError> {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::StatementStatus;
     use serde_json::json;
     use wardroom_core::capability::Capability;
 
@@ -746,6 +762,25 @@ mod tests {
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_ms(ms)
+    }
+
+    #[tokio::test]
+    async fn statements_are_parsed_once_whatever_values_are_bound() {
+        let home = Home::new();
+        let database = home.open();
+        for subject in ["/a", "/b", "/c"] {
+            let row = start(subject);
+            database.start(&row).await.unwrap();
+            database.finish(row.id, 1, ending(&succeeded())).await.unwrap();
+            database.execution(row.id, None).unwrap().unwrap();
+        }
+        let parsed_again = |connection: &Connection, sql| -> Result<i32, DbError> {
+            Ok(connection.prepare_cached(sql)?.get_status(StatementStatus::RePrepare))
+        };
+        assert_eq!(database.read(|connection| parsed_again(connection, RECORD)).unwrap(), 0);
+        for sql in [INSERT, MOVE] {
+            assert_eq!(database.write(move |connection| parsed_again(connection, sql)).await.unwrap(), 0, "{sql}");
+        }
     }
 
     #[tokio::test]
@@ -831,7 +866,7 @@ mod tests {
         let database = home.open();
         let mut row = start("s");
         database.record(&row, ending(&failed())).await.unwrap();
-        for again in [database.start(&row).await, database.record(&row, ending(&succeeded())).await] {
+        for again in [database.start(&row).await, database.record(&row, ending(&succeeded())).await.map(drop)] {
             assert!(matches!(again, Err(DbError::DuplicateExecution { attempt: 1, .. })));
         }
         row.attempt = 2;

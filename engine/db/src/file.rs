@@ -212,6 +212,10 @@ fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, DbError> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_db_config(Setting::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(Setting::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // Without it, a plan that might use an index `WHERE …` depends on the values
+    // that are bound, and every statement on `executions` is parsed again for
+    // each of them. None of ours wants that: those indexes are asked for by name.
+    connection.set_db_config(Setting::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     Ok(connection)
 }

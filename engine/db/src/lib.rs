@@ -57,7 +57,7 @@ pub use audit_key::AuditKeyFault;
 pub use audit_verify::{AuditReport, ChainReport, Finding, KeyStanding, RowFault};
 pub use credentials::{Change, CredentialId, CredentialRecord, CredentialTerms, NewCredential, NoNote, Note, Removal, Renaming};
 pub use error::{DbError, SqliteError};
-pub use executions::{Ending, ExecutionRecord, ExecutionSummary, Found, StartRow};
+pub use executions::{Ending, ExecutionRecord, ExecutionSummary, Found, Sequel, StartRow};
 pub use file::{DbConfig, Durability};
 pub use grants::{GrantRecord, NewGrant};
 pub use listing::Filter;
@@ -116,9 +116,10 @@ impl Database {
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, DbError> {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = idle.map_or_else(|| self.file.reader(), Ok)?;
-        let snapshot = connection.unchecked_transaction()?;
-        let answer = read(&snapshot)?;
-        snapshot.finish()?;
+        writer::run(&connection, "BEGIN")?;
+        // Where this fails, the snapshot goes with its connection.
+        let answer = read(&connection)?;
+        writer::run(&connection, "COMMIT")?;
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < KEPT_READERS {
             readers.push(connection);

@@ -10,7 +10,7 @@ use wardroom_core::execution::Status;
 use wardroom_core::id::ExecutionId;
 
 use crate::testing::{Home, ending, event, line, start, succeeded};
-use crate::{Answer, AuditFilter, Database, DbConfig, DbError, Filter, KeyStanding};
+use crate::{Answer, AuditFilter, Database, DbConfig, DbError, Filter, KeyStanding, Sequel};
 
 /// In a child: the folder of the database to write to.
 const CHILD: &str = "WARDROOM_DB_TEST_CHILD";
@@ -25,7 +25,7 @@ fn child(test: &str, home: &Path) -> Child {
     command.spawn().unwrap()
 }
 
-fn record(database: &Database) -> (ExecutionId, Answer<()>) {
+fn record(database: &Database) -> (ExecutionId, Answer<Sequel>) {
     let row = start("child");
     let mut outcome = succeeded();
     outcome.state_changes = vec![(row.id.to_string(), Some("kept".to_owned()))];

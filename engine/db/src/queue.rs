@@ -9,7 +9,10 @@
 //!
 //! A row waits with what is known of it; what it will hold is resolved and
 //! authorized when its turn comes. Following is done once: the ended row's
-//! `followed` goes from 0 to 1 in the transaction that queues what follows.
+//! `followed` goes from 0 to 1 in the transaction that queues what follows, or,
+//! where nothing does, in the one that records the end.
+
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use wardroom_core::clock::Timestamp;
@@ -22,8 +25,9 @@ use crate::audit::EncodedEvent;
 use crate::column::{integer, optional_parsed, optional_time, parsed, plain, time, word};
 use crate::executions::{Standing, begin_bare, change_status};
 use crate::slots::{WhenBusy, unfinished};
+use crate::tasks::by_id;
 use crate::writer::Answer;
-use crate::{AuditEvent, Database, DbError};
+use crate::{AuditEvent, Database, DbError, TaskRecord};
 
 /// An execution that is to wait for its turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,11 +86,10 @@ impl QueuedRecord {
         self.not_before.unwrap_or(self.created_at)
     }
 
-    /// Its turn may come. When it was asked for does not matter: that may lie
-    /// ahead, where the clock was set back.
+    /// How long it was to wait when it was queued.
     #[must_use]
-    pub fn is_ready(&self, now: Timestamp) -> bool {
-        self.not_before.is_none_or(|at| at <= now)
+    pub fn delay(&self) -> Duration {
+        self.not_before.map_or(Duration::ZERO, |at| Duration::from_millis(at.ms_since(self.created_at)))
     }
 }
 
@@ -156,6 +159,19 @@ const QUEUED: &str = "
     ORDER BY COALESCE(not_before_ms, created_ms), serial
     LIMIT ?";
 
+/// Where more waits than is read: of every task its first, then of every task its
+/// second, so that none is kept from its turn by others that wait in numbers.
+const QUEUED_OF_EACH: &str = "
+    SELECT id, attempt, trigger, subject, created_ms, scheduled_for_ms, not_before_ms, origin
+    FROM (
+        SELECT id, attempt, trigger, subject, created_ms, scheduled_for_ms, not_before_ms, origin, serial,
+            ROW_NUMBER() OVER (PARTITION BY subject ORDER BY COALESCE(not_before_ms, created_ms), serial) AS turn
+        FROM executions INDEXED BY executions_queued
+        WHERE status = 'queued'
+        ORDER BY turn, COALESCE(not_before_ms, created_ms), serial
+        LIMIT ?)
+    ORDER BY COALESCE(not_before_ms, created_ms), serial";
+
 const UNFOLLOWED: &str = "
     SELECT id, attempt
     FROM executions INDEXED BY executions_unfollowed
@@ -194,13 +210,21 @@ impl Database {
     }
 
     /// The executions that wait, in the order of their turns, at most so many.
+    /// Where there are more, each task has as many among them as the next, as
+    /// far as it has them.
     ///
     /// # Errors
     ///
     /// Those of reading: [`DbError::Damaged`], [`DbError::Corrupt`],
     /// [`DbError::Disk`], [`DbError::Busy`].
     pub fn queued(&self, limit: u64) -> Result<Vec<QueuedRecord>, DbError> {
-        self.read(|connection| connection.prepare_cached(QUEUED)?.query_and_then([integer(limit)], queued)?.collect())
+        self.read(|connection| {
+            let first = connection.prepare_cached(QUEUED)?.query_and_then([integer(limit)], queued)?.collect::<Result<Vec<_>, _>>()?;
+            if (first.len() as u64) < limit {
+                return Ok(first);
+            }
+            connection.prepare_cached(QUEUED_OF_EACH)?.query_and_then([integer(limit)], queued)?.collect()
+        })
     }
 
     /// Takes an execution out of the queue: it is skipped, for this reason.
@@ -281,6 +305,21 @@ impl Database {
         })
     }
 
+    /// A task whose turn may have come, and whether it runs, whoever runs it.
+    ///
+    /// # Errors
+    ///
+    /// As [`queued`](Self::queued).
+    pub fn turn_of(&self, task: TaskId) -> Result<Option<(TaskRecord, bool)>, DbError> {
+        const RUNS: &str = "
+            SELECT 1 FROM executions INDEXED BY executions_unfinished
+            WHERE status IN ('queued', 'running') AND task IS NOT NULL AND subject = ? AND status = 'running'";
+        self.read(|connection| {
+            let Some(record) = by_id(connection, task)? else { return Ok(None) };
+            Ok(Some((record, connection.prepare_cached(RUNS)?.exists([task.subject()])?)))
+        })
+    }
+
     /// When executions of a task (of all tasks, without one) started after a
     /// time, oldest first.
     ///
@@ -355,6 +394,18 @@ fn mark_followed(connection: &Connection, id: ExecutionId, attempt: u32) -> Resu
     Ok(connection.prepare_cached(MARK)?.execute(params![id.to_string(), attempt])? > 0)
 }
 
+/// Marks a success as followed where nothing follows from it: no task runs after
+/// this one, and it has no failures that would be over now. Answers whether it
+/// did. Most ends are such, and cost no second transaction.
+pub(crate) fn ends_here(connection: &Connection, serial: i64, task: TaskId) -> Result<bool, DbError> {
+    const MARK: &str = "
+        UPDATE executions SET followed = 1
+        WHERE serial = ?1 AND status = 'success'
+            AND NOT EXISTS (SELECT 1 FROM task_links WHERE source = ?2 AND kind = 'after')
+            AND (SELECT failures FROM tasks WHERE id = ?2) = 0";
+    Ok(connection.prepare_cached(MARK)?.execute(params![serial, task.to_string()])? > 0)
+}
+
 fn follow(connection: &Connection, following: &Following) -> Result<Followed, DbError> {
     if !mark_followed(connection, following.id, following.attempt)? {
         return Ok(Followed { is_old: true, ..Followed::default() });
@@ -405,11 +456,11 @@ fn set_failures(connection: &Connection, task: TaskId, failures: u32) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use wardroom_core::failure::FailureKind;
+    use wardroom_core::failure::{FailureKind, Outcome};
 
     use super::*;
-    use crate::testing::{Home, add, again, at, ending, event, failed, force, plan, start, succeeded, terms, turn, waiting};
-    use crate::{AuditFilter, TaskRecord};
+    use crate::testing::{Home, add, again, at, ending, event, failed, force, number, plan, start, succeeded, terms, turn, waiting};
+    use crate::{AuditFilter, Sequel, TaskRecord};
 
     /// What ended as attempt 1 of a task, and was not followed.
     async fn ended(database: &Database, task: &TaskRecord) -> Following {
@@ -435,7 +486,7 @@ mod tests {
         (summary.status, summary.reason)
     }
 
-    fn illegal(answer: Result<(), DbError>, expected: (Status, Status)) -> bool {
+    fn illegal<T>(answer: Result<T, DbError>, expected: (Status, Status)) -> bool {
         matches!(answer, Err(DbError::IllegalMove { from, to, .. }) if (from, to) == expected)
     }
 
@@ -466,6 +517,59 @@ mod tests {
             origin,
         };
         assert_eq!(queued[0], expected);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_waits_in_numbers_keeps_no_other_from_its_turn() {
+        let home = Home::new();
+        let database = home.open();
+        let (busy, other, late) = (add(&database, terms("a")).await, add(&database, terms("b")).await, add(&database, terms("c")).await);
+        let mut rows: Vec<NewQueued> = (0..9).flat_map(|ms| [waiting(&busy, ms), waiting(&other, ms)]).collect();
+        rows.push(waiting(&late, 100));
+        database.enqueue(rows.clone()).await.unwrap();
+        let read = |limit| database.queued(limit).unwrap().iter().map(|row| row.id).collect::<Vec<_>>();
+        let ids = |indexes: &[usize]| indexes.iter().map(|index| rows[*index].id).collect::<Vec<_>>();
+        assert_eq!(read(3), ids(&[0, 1, 18]));
+        assert_eq!(read(6), ids(&[0, 1, 2, 3, 4, 18]));
+        assert_eq!(read(99).len(), rows.len());
+    }
+
+    #[tokio::test]
+    async fn a_success_that_nothing_follows_is_followed_in_its_end() {
+        let home = Home::new();
+        let database = home.open();
+        let (task, other) = (add(&database, terms("a")).await, add(&database, terms("b")).await);
+        let subject = task.id.subject();
+        let run = async |outcome: &Outcome, steps: u8| {
+            let row = waiting(&task, 1);
+            database.enqueue(vec![row.clone()]).await.unwrap();
+            if steps == 1 {
+                return database.record(&turn(&row, &subject), ending(outcome)).await.unwrap();
+            }
+            database.start(&turn(&row, &subject)).await.unwrap();
+            database.finish(row.id, 1, ending(outcome)).await.unwrap()
+        };
+        let link = |kind: &str| format!("INSERT INTO task_links VALUES ('{}', '{kind}', '{}')", task.id, other.id);
+        force(&database, &link("on-failure")).await.unwrap();
+        force(&database, &link("on-recovery")).await.unwrap();
+        assert_eq!([run(&succeeded(), 1).await, run(&succeeded(), 2).await], [Sequel::None; 2]);
+        assert_eq!(database.unfollowed().unwrap(), []);
+        assert_eq!(number(&database, "SELECT SUM(followed) FROM executions WHERE status = 'success'"), 2);
+
+        assert_eq!([run(&failed(), 1).await, run(&failed(), 2).await], [Sequel::Due; 2]);
+        let due = |count| {
+            assert_eq!(database.unfollowed().unwrap().len(), count);
+            database.write(|connection| Ok(connection.execute("UPDATE executions SET followed = 1", [])?))
+        };
+        due(2).await.unwrap();
+        // It recovers: that is told, and counted.
+        force(&database, "UPDATE tasks SET failures = 1").await.unwrap();
+        assert_eq!(run(&succeeded(), 1).await, Sequel::Due);
+        due(1).await.unwrap();
+        force(&database, "UPDATE tasks SET failures = 0").await.unwrap();
+        force(&database, &link("after")).await.unwrap();
+        assert_eq!(run(&succeeded(), 2).await, Sequel::Due);
+        due(1).await.unwrap();
     }
 
     #[tokio::test]

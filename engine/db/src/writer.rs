@@ -273,7 +273,8 @@ fn attempt_each(connection: &Connection, group: &mut [Box<dyn Work>], mut ledger
     Ok(())
 }
 
-fn run(connection: &Connection, sql: &str) -> Result<(), DbError> {
+/// A statement without values, parsed once per connection.
+pub(crate) fn run(connection: &Connection, sql: &str) -> Result<(), DbError> {
     connection.prepare_cached(sql)?.execute([])?;
     Ok(())
 }

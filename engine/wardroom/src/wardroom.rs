@@ -1,6 +1,7 @@
 //! Everything assembled: one data folder, its database, its sandbox.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use wardroom_core::blame::Blame;
@@ -33,6 +34,8 @@ pub struct Wardroom {
     pub(crate) opened: Opened,
     pub(crate) mirrored: Mirrored,
     pub(crate) given_up: GivenUp,
+    /// An end in this process was not followed, because that failed.
+    pub(crate) unfollowed: AtomicBool,
 }
 
 /// Something is wrong with the data folder or what is in it.
@@ -97,6 +100,7 @@ impl Wardroom {
             opened: Opened::default(),
             mirrored: Mirrored::default(),
             given_up: GivenUp::default(),
+            unfollowed: AtomicBool::new(false),
         })
     }
 

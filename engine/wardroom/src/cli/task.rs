@@ -125,7 +125,7 @@ pub(super) struct TaskFlags {
     /// Run it by hand and after others only
     #[arg(long, help_heading = "When", conflicts_with_all = ["cron", "every", "at"])]
     no_schedule: bool,
-    /// The time zone of all that, like Europe/Berlin (default: this machine's)
+    /// The time zone of all that, like Europe/Berlin (default: this machine's, as it is now)
     #[arg(long, value_name = "ZONE", help_heading = "When")]
     zone: Option<String>,
     /// Run it when this task succeeded; may be repeated
@@ -648,6 +648,7 @@ async fn show_task(wardroom: &Wardroom, of: &NameArguments) -> Result<(), Comman
         Some(("program", format!("{} ({})", definition.program.name, task.record.digest))),
         Some(("read from", definition.origin.display().to_string())),
         optional("when", view.schedule.clone()),
+        optional("zone", task.zone_apart()),
         optional("next", (!view.next.is_empty()).then(|| next.collect::<Vec<_>>().join("\n"))),
         optional("after", (!draft.after.is_empty()).then(|| draft.after.join(", "))),
         optional("on files", (!draft.on_files.is_empty()).then(|| draft.on_files.join("\n"))),
@@ -677,7 +678,12 @@ async fn check(wardroom: &Wardroom, of: &NameArguments) -> Result<ExitCode, Comm
         return Ok(code);
     }
     for finding in &checked.findings {
-        let (style, mark) = if finding.is_good { (GOOD, "ok ") } else { (ERROR, "no ") };
+        let (style, mark) = match (finding.is_good, &finding.hint) {
+            (true, None) => (GOOD, "ok "),
+            // As somebody may want it, or not.
+            (true, Some(_)) => (WARN, "!  "),
+            (false, _) => (ERROR, "no "),
+        };
         show::print(&format!("{style}{mark}{style:#} {:<11} {}\n", finding.what, show::quoted_lines(&finding.found)))?;
         if let Some(hint) = &finding.hint {
             show_hint(hint);

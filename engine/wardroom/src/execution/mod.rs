@@ -128,11 +128,8 @@ impl Wardroom {
             outcome = caught(async { host.run(plan.clone(), lent).await }) => outcome.unwrap_or_else(failed),
             fault = recorder.keep() => unrecordable(&fault),
         };
-        let outcome = recorder.settle(outcome).await?;
-        if plan.resolved().occasion.task.is_some() {
-            // What is left undone here, the next scheduler does.
-            drop(self.follow(plan.resolved().id, plan.resolved().attempt).await);
-        }
+        let (outcome, sequel) = recorder.settle(outcome).await?;
+        self.follow_end(plan.resolved(), sequel).await;
         // Forgetting old executions can wait; this one's answer cannot fail
         // for it.
         drop(self.tidy_daily().await);

@@ -18,7 +18,7 @@ use wardroom_core::log::{LogLine, Progress};
 use wardroom_core::plan::Plan;
 use wardroom_core::task::{Keep, TaskName};
 use wardroom_core::witness::{BoxFuture, HostFault, Witness};
-use wardroom_db::{Database, Ending, StartRow};
+use wardroom_db::{Database, Ending, Sequel, StartRow};
 
 use super::{FLUSH_EVERY, Live, RecordError, START_ROW_AFTER};
 
@@ -139,7 +139,8 @@ impl Recorder {
 
     /// Step 4: the finish row (or both rows at once, where nothing had to be
     /// durable before), lines and state, in one transaction.
-    pub(crate) async fn settle(&self, outcome: Outcome) -> Result<Outcome, RecordError> {
+    /// Answers what is left to do.
+    pub(crate) async fn settle(&self, outcome: Outcome) -> Result<(Outcome, Sequel), RecordError> {
         let resolved = self.plan.resolved();
         // What is left of a request that nobody waits for may be about to start
         // it on another thread: whoever comes first decides, and what comes
@@ -159,7 +160,7 @@ impl Recorder {
         let status = outcome.status();
         self.news.send_modify(|(_, ended)| *ended = Some(status));
         match written {
-            Ok(()) => Ok(outcome),
+            Ok(sequel) => Ok((outcome, sequel)),
             Err(source) => Err(RecordError { outcome: Box::new(outcome), source }),
         }
     }

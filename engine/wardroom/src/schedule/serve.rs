@@ -1,8 +1,10 @@
 //! The daemon's loop: sleep until something is to do, do it, sleep.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use wardroom_core::blame::Blame;
 use wardroom_core::clock::Timestamp;
 use wardroom_core::execution::Status;
@@ -183,6 +185,8 @@ struct Scheduler {
     calendars: Calendars,
     queue: Queue,
     watch: Watch,
+    /// Writing the audit log's end into the keychain, which may take seconds.
+    mirroring: Option<JoinHandle<()>>,
 }
 
 impl Wardroom {
@@ -214,6 +218,7 @@ impl Wardroom {
             calendars: Calendars::default(),
             queue: Queue::new(self.clock.now()),
             watch: Watch::default(),
+            mirroring: None,
         };
         #[cfg(target_os = "linux")]
         if self.config.notifications.desktop() {
@@ -321,14 +326,27 @@ impl Scheduler {
 
     async fn ended(&mut self, ended: Option<Ended>) -> Result<(), ServeError> {
         if let Some(ended) = ended {
-            self.queue.forget(&self.wardroom, &ended, &*self.told)?;
+            self.queue.forget(&self.wardroom, ended, &*self.told)?;
         }
-        // Where following it failed, it is tried again here.
-        if self.wardroom.follow_all().await? > 0 {
+        self.mirror();
+        // Where following one failed, it is tried again here. Not without that:
+        // others that ended are just being followed where they ran.
+        if self.wardroom.unfollowed.swap(false, Ordering::Relaxed) && self.wardroom.follow_all().await? > 0 {
             self.queue.reload(&self.wardroom)?;
         }
         self.tell_given_up();
         Ok(())
+    }
+
+    /// A daemon that is killed after months has not left the keychain behind by
+    /// months. Only after work, beside it: what is idle has nothing to write.
+    fn mirror(&mut self) {
+        let is_at_it = self.mirroring.as_ref().is_some_and(|mirroring| !mirroring.is_finished());
+        if !is_at_it && self.wardroom.mirrored.is_due(self.wardroom.clock.now()) {
+            let wardroom = self.wardroom.clone();
+            // A keychain that does not take it is asked again, here or at the end.
+            self.mirroring = Some(tokio::spawn(async move { drop(wardroom.mirror_audit(false).await) }));
+        }
     }
 
     fn tell_given_up(&self) {
@@ -344,7 +362,7 @@ impl Scheduler {
         let finished = async {
             while self.queue.running() > 0 {
                 if let Some(ended) = self.queue.ended().await {
-                    self.queue.forget(&self.wardroom, &ended, &*self.told)?;
+                    self.queue.forget(&self.wardroom, ended, &*self.told)?;
                 }
             }
             Ok::<(), TaskError>(())

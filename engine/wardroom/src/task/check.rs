@@ -6,6 +6,7 @@ use wardroom_core::execution::Trigger;
 use wardroom_core::id::{Digest, ExecutionId};
 use wardroom_core::plan::Plan;
 use wardroom_core::task::Occasion;
+use wardroom_schedule::zone::Zone;
 
 use super::TaskError;
 use super::definition::{Run, Task};
@@ -76,6 +77,12 @@ impl Task {
         next.take(most).map(|at| NextFire { at, local: schedule.zone().local(at) }).collect()
     }
 
+    /// Its zone and this machine's, where it is due by another clock.
+    pub(crate) fn zone_apart(&self) -> Option<String> {
+        let (own, here) = (self.schedule.as_ref()?.zone(), Zone::system());
+        (*own != here).then(|| format!("it is due by the clock of {own}; this machine's is that of {here}"))
+    }
+
     pub(crate) fn schedule_words(&self) -> Option<String> {
         self.schedule.as_ref().map(|schedule| schedule.words())
     }
@@ -118,6 +125,10 @@ impl Wardroom {
         let next = task.next_fires(now, NEXT_FIRES);
         findings.extend(standing(&task, next.is_empty()));
         findings.extend(self.check_scheduler(&task));
+        findings.extend(task.zone_apart().map(|found| {
+            let hint = format!("Its zone is its own: `wardroom task edit {name} --zone={}` moves it to this machine's.", Zone::system());
+            Finding { hint: Some(hint), ..good("zone", found) }
+        }));
         let is_good = findings.iter().all(|finding| finding.is_good);
         Ok(Checked { task: name.to_owned(), digest: task.record.digest, is_good, schedule: task.schedule_words(), next, findings })
     }

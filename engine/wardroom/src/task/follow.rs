@@ -5,6 +5,7 @@
 //! in between leaves undone, the scheduler finds and does. The database sees to
 //! it that it is done once.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use wardroom_core::clock::Timestamp;
 use wardroom_core::execution::{Status, Trigger};
 use wardroom_core::failure::FailureKind;
 use wardroom_core::id::ExecutionId;
+use wardroom_core::plan::Resolved;
 use wardroom_core::task::{TaskId, TaskName};
-use wardroom_db::{DbError, ExecutionRecord, Followed, Following, LinkKind, NewQueued, Tally, TaskRecord, WhenBusy};
+use wardroom_db::{DbError, ExecutionRecord, Followed, Following, LinkKind, NewQueued, Sequel, Tally, TaskRecord, WhenBusy};
 
 use super::TaskError;
 use super::definition::Task;
@@ -91,6 +93,21 @@ fn verdict(record: &ExecutionRecord) -> Verdict {
 }
 
 impl Wardroom {
+    /// Does what follows from an execution that ended in this process. What is
+    /// left undone here, the scheduler does: this one, or the next.
+    pub(crate) async fn follow_end(&self, ended: &Resolved, sequel: Sequel) {
+        match sequel {
+            Sequel::Due => {
+                if self.follow(ended.id, ended.attempt).await.is_err() {
+                    self.unfollowed.store(true, Ordering::Relaxed);
+                }
+            }
+            // What waits may wait for the end of this one.
+            Sequel::None if ended.trigger == Trigger::Cli && ended.occasion.task.is_some() => self.wake_scheduler().await,
+            Sequel::None => {}
+        }
+    }
+
     /// Does what follows from an ended execution of a task, and wakes the
     /// scheduler if something is to run.
     ///

@@ -1,10 +1,11 @@
 //! What the keychain remembers of the audit log's end, so that a whole folder
 //! put back from yesterday is seen to be yesterday's.
 //!
-//! Only where the vault's key is in a keychain: written at most once a minute
-//! and when a process ends, so that a busy day is no flood of writes there.
+//! Only where the vault's key is in a keychain: written when a process ends, and
+//! by one that schedules after a run, at most once a minute, so that a busy day
+//! is no flood of writes there.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -18,12 +19,14 @@ use crate::audit::Mirror;
 use crate::wardroom::Wardroom;
 
 /// Milliseconds between two writes of a process that runs on.
-const EVERY_MS: i64 = 60_000;
+const EVERY_MS: u64 = 60_000;
 
 /// What this process did to the log, and when it last wrote that down.
 #[derive(Debug, Default)]
 pub(crate) struct Mirrored {
-    appended: AtomicBool,
+    appended: AtomicU64,
+    /// How many of those the keychain has.
+    written: AtomicU64,
     /// A person began the log anew: what was remembered of another one is not
     /// held against it.
     begun: AtomicBool,
@@ -33,7 +36,18 @@ pub(crate) struct Mirrored {
 impl Mirrored {
     /// The log has, or is about to have, rows of this process.
     pub(crate) fn appended(&self) {
-        self.appended.store(true, Ordering::Relaxed);
+        self.appended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// There are rows of this process that the keychain does not have, and it
+    /// was not written to within the last minute.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_behind() && last.is_none_or(|last| now.ms_since(last) >= EVERY_MS || now < last)
+    }
+
+    fn is_behind(&self) -> bool {
+        self.appended.load(Ordering::Relaxed) != self.written.load(Ordering::Relaxed)
     }
 
     /// The log begins anew, because somebody said so.
@@ -85,21 +99,22 @@ impl Wardroom {
     ///
     /// [`VaultUseError`] where the keychain does not take it.
     pub async fn mirror_audit(&self, ending: bool) -> Result<(), VaultUseError> {
-        if !self.mirrored.appended.load(Ordering::Relaxed) {
+        let now = self.clock.now();
+        if !(self.mirrored.is_due(now) || ending && self.mirrored.is_behind()) {
             return Ok(());
         }
-        let now = self.clock.now();
-        let last = *self.mirrored.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = ending || last.is_none_or(|last| now.ms() - last.ms() >= EVERY_MS);
-        let (true, Some(head), Some(service)) = (is_due, self.db.audit_head()?, self.keychain_service()?) else { return Ok(()) };
+        // Before it is tried: a keychain that does not answer is asked no oftener.
+        *self.mirrored.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        // Before the log is read: what is appended meanwhile is still to be written.
+        let appended = self.mirrored.appended.load(Ordering::Relaxed);
+        let (Some(head), Some(service)) = (self.db.audit_head()?, self.keychain_service()?) else { return Ok(()) };
         let begun = self.mirrored.begun.load(Ordering::Relaxed);
         if begun || !matches!(self.compare_mirror().await?, Mirror::Contradicts { .. }) {
             let text = serde_json::to_string(&Note::of(&head)).unwrap_or_default();
             let id = self.folder_id();
             off_thread(move || KeychainNote::new(&service, &id)?.set(&text)).await?.map_err(wardroom_vault::VaultError::from)?;
         }
-        *self.mirrored.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
-        self.mirrored.appended.store(false, Ordering::Relaxed);
+        self.mirrored.written.store(appended, Ordering::Relaxed);
         Ok(())
     }
 
