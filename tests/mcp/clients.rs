@@ -43,7 +43,7 @@ fn tell(program: &std::path::Path, words: &dyn Fn(&str, &str) -> Vec<String>) {
     let (over, watch) = std::sync::mpsc::channel::<()>();
     let guard = std::thread::spawn(move || {
         if watch.recv_timeout(crate::support::PATIENCE * 2).is_err() {
-            drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
         }
     });
     let mut heard = Vec::new();
@@ -59,7 +59,7 @@ fn tell(program: &std::path::Path, words: &dyn Fn(&str, &str) -> Vec<String>) {
         heard.push(line);
     }
     let status = child.wait().unwrap();
-    drop(over.send(()));
+    over.send(()).ok();
     guard.join().unwrap();
     let complaints = complaints.join().unwrap();
     println!("{heard:?}");

@@ -395,14 +395,14 @@ fn mark_followed(connection: &Connection, id: ExecutionId, attempt: u32) -> Resu
 }
 
 /// Marks a success as followed where nothing follows from it: no task runs after
-/// this one, and it has no failures that would be over now. Answers whether it
-/// did. Most ends are such, and cost no second transaction.
+/// this one, and it has no failures that would be over now, counted or not.
+/// Answers whether it did. Most ends are such, and cost no second transaction.
 pub(crate) fn ends_here(connection: &Connection, serial: i64, task: TaskId) -> Result<bool, DbError> {
     const MARK: &str = "
         UPDATE executions SET followed = 1
         WHERE serial = ?1 AND status = 'success'
             AND NOT EXISTS (SELECT 1 FROM task_links WHERE source = ?2 AND kind = 'after')
-            AND (SELECT failures FROM tasks WHERE id = ?2) = 0";
+            AND (SELECT failures > 0 OR unrecovered FROM tasks WHERE id = ?2) = 0";
     Ok(connection.prepare_cached(MARK)?.execute(params![serial, task.to_string()])? > 0)
 }
 
@@ -566,7 +566,11 @@ mod tests {
         force(&database, "UPDATE tasks SET failures = 1").await.unwrap();
         assert_eq!(run(&succeeded(), 1).await, Sequel::Due);
         due(1).await.unwrap();
-        force(&database, "UPDATE tasks SET failures = 0").await.unwrap();
+        // Also where a pause has set the count back.
+        force(&database, "UPDATE tasks SET failures = 0, unrecovered = 1").await.unwrap();
+        assert_eq!(run(&succeeded(), 1).await, Sequel::Due);
+        due(1).await.unwrap();
+        force(&database, "UPDATE tasks SET unrecovered = 0").await.unwrap();
         force(&database, &link("after")).await.unwrap();
         assert_eq!(run(&succeeded(), 2).await, Sequel::Due);
         due(1).await.unwrap();

@@ -116,7 +116,6 @@ pub(crate) fn waiting(task: &TaskRecord, created_ms: i64) -> NewQueued {
         not_before: None,
         origin: None,
         session: None,
-        session: None,
     }
 }
 

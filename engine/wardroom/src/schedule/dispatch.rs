@@ -433,6 +433,7 @@ mod tests {
             scheduled_for: None,
             not_before: None,
             origin: None,
+            session: None,
         };
         wardroom.db.enqueue_unless_busy(row, WhenBusy::Queue(MAX_WAITING))
     }
