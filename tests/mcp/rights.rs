@@ -107,7 +107,7 @@ fn assert_denied(client: &mut Client, name: &str) {
 fn what_was_granted_stays_with_its_task_its_bytes_and_its_place() {
     let (home, server) = (Home::new(), Server::start());
     let mut client = Client::new(&home, "author");
-    let url = format!("{}{}", server.base(), "/a");
+    let url = format!("{}/a", server.base());
     let task = |name: &str, code: &str| json!({ "name": name, "code": code, "params": { "url": url }, "schedule": hourly() });
     let saved = client.done("schedule_task", task("first", &fetching(true)));
     let Some(_) = approve(&home, saved["approval"]["id"].as_str().unwrap()) else { return };
@@ -140,10 +140,10 @@ fn what_was_granted_stays_with_its_task_its_bytes_and_its_place() {
 fn params_lead_nowhere_that_was_not_approved() {
     let (home, server, other) = (Home::new(), Server::start(), Server::start());
     let mut client = Client::new(&home, "author");
-    let params = json!({ "url": format!("{}{}", server.base(), "/a") });
+    let params = json!({ "url": format!("{}/a", server.base()) });
     let saved = client.done("schedule_task", json!({ "name": "t", "code": fetching(true), "params": params, "schedule": hourly() }));
     let Some(_) = approve(&home, saved["approval"]["id"].as_str().unwrap()) else { return };
-    let there = format!("{}{}", other.base(), "/a");
+    let there = format!("{}/a", other.base());
     let base = server.base();
     for url in [
         there.clone(),
@@ -172,7 +172,7 @@ fn nobody_approves_but_a_person_and_nobody_twice() {
     let mut client = Client::new(&home, "author");
     client.done(
         "schedule_task",
-        json!({ "name": "t", "code": fetching(false), "params": { "url": format!("{}{}", server.base(), "/a") }, "schedule": hourly() }),
+        json!({ "name": "t", "code": fetching(false), "params": { "url": format!("{}/a", server.base()) }, "schedule": hourly() }),
     );
     let net = json!({ "net": [server.base()] });
     let wish = json!({ "task": "t", "grants": net, "reason": "to ask" });
@@ -249,7 +249,7 @@ fn a_wish_outside_of_what_the_program_declares_or_of_what_can_be_granted_is_none
 #[test]
 fn scripts_that_are_tried_hold_nothing_even_where_such_bytes_were_granted() {
     let (home, server) = (Home::new(), Server::start());
-    let code = format!("return (await fetch('{}')).status;", format!("{}{}", server.base(), "/a"));
+    let code = format!("return (await fetch('{}/a')).status;", server.base());
     let file = home.file("script.js", &code);
     let flag = format!("--allow-net={}", server.base());
     assert_eq!(home.run(&["task", "add", "granted", file.to_str().unwrap(), &flag]).code, Some(0));

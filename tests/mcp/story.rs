@@ -20,7 +20,7 @@ fn a_task_of_a_template_waits_for_a_person_and_then_runs() {
     let health = templates["templates"].as_array().unwrap().iter().find(|one| one["name"] == "http-health-check").unwrap().clone();
     assert_eq!(health["params"]["properties"]["url"]["type"], "string");
 
-    let url = format!("{}{}", server.base(), "/health");
+    let url = format!("{}/health", server.base());
     let params = json!({ "url": url });
     let saved =
         client.done("schedule_task", json!({ "name": "health", "template_id": "http-health-check", "params": params, "schedule": cron() }));

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde_json::Value;
+
 use super::error::CommandError;
 use super::show::{self, BOLD};
 use crate::template::{CATEGORIES, TEMPLATES, TemplateView, named};
@@ -62,11 +64,13 @@ fn show_one(view: &TemplateView, json: bool) -> Result<(), CommandError> {
         return show::json(view);
     }
     show::print(&format!("{BOLD}{}{BOLD:#}: {}\n", view.name, view.description))?;
-    let params = view.params["properties"].as_object().into_iter().flatten().map(|(name, schema)| {
-        let required = view.params["required"].as_array().is_some_and(|names| names.iter().any(|required| required == name));
+    let declared = view.params.get("properties").and_then(Value::as_object);
+    let required = view.params.get("required").and_then(Value::as_array);
+    let params = declared.into_iter().flatten().map(|(name, schema)| {
+        let mark = if required.is_some_and(|names| names.iter().any(|required| required == name)) { " (required)" } else { "" };
         let default = schema.get("default").map(|value| format!(" (default {value})")).unwrap_or_default();
-        let about = schema["description"].as_str().unwrap_or_default();
-        format!("{name}{}{default}: {about}", if required { " (required)" } else { "" })
+        let about = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+        format!("{name}{mark}{default}: {about}")
     });
     let params: Vec<String> = params.collect();
     let pairs = [
