@@ -248,3 +248,43 @@ fn a_credential_is_an_entry_here_and_its_value_comes_from_a_person() {
     }
     assert_eq!(home.run(&["audit", "verify"]).code, Some(0));
 }
+
+#[test]
+fn an_exposed_task_is_a_tool_of_its_own_with_its_grants_and_its_bytes() {
+    let (home, server) = (Home::new(), Server::start());
+    let url = format!("{}/health", server.base());
+    let add =
+        ["task", "add", "health", "http-health-check", "--param", &format!("url={url}"), &format!("--allow-net={url}"), "--title=Health"];
+    assert_eq!(home.run(&add).code, Some(0));
+    let mut client = Client::new(&home, "operate");
+    let tools = |client: &mut Client| client.request("tools/list", json!({}))["result"]["tools"].as_array().unwrap().clone();
+    let named = |tools: &[Value]| tools.iter().find(|tool| tool["name"] == "task__health").cloned();
+    assert_eq!(named(&tools(&mut client)), None);
+    assert!(client.request("tools/call", json!({ "name": "task__health", "arguments": {} }))["error"].is_object());
+    let exposed = home.run(&["expose", "health"]);
+    assert!(exposed.code == Some(0) && exposed.text().contains("task__health"), "{exposed}");
+    let tool = named(&tools(&mut client)).unwrap();
+    assert_eq!(tool["inputSchema"]["properties"]["url"]["default"], url);
+    assert_eq!(tool["inputSchema"]["required"], json!([]));
+    assert_eq!(tool["annotations"]["openWorldHint"], true);
+    assert_eq!(client.done("task__health", json!({}))["result"]["healthy"], true);
+    let other = client.call("task__health", json!({ "expectedStatus": 201 }))["structuredContent"].clone();
+    assert_eq!((&other["success"], &other["status"]), (&json!(false), &json!("failed")), "{other}");
+    assert_eq!(server.requests().len(), 2);
+    // Its arguments are params, and lead nowhere that was not granted.
+    assert_eq!(client.refused("task__health", json!({ "expectedStatus": "many" })), "invalid_params");
+    assert_eq!(client.refused("task__health", json!({ "wait": true })), "invalid_params");
+    let elsewhere = client.call("task__health", json!({ "url": format!("{}/other", server.base()) }))["structuredContent"].clone();
+    assert_eq!(elsewhere["success"], false, "{elsewhere}");
+    assert_eq!(server.requests().len(), 2);
+    // Those who only look have none.
+    let mut reader = Client::new(&home, "read");
+    assert_eq!(named(&tools(&mut reader)), None);
+    assert!(reader.request("tools/call", json!({ "name": "task__health", "arguments": {} }))["error"].is_object());
+    // Other bytes are another tool, which nobody exposed.
+    let mut author = Client::new(&home, "author");
+    author.done("update_task", json!({ "name": "health", "code": "return 'mine';", "params": {} }));
+    assert_eq!(named(&tools(&mut client)), None);
+    assert!(client.request("tools/call", json!({ "name": "task__health", "arguments": {} }))["error"].is_object());
+    assert_eq!(home.run(&["unexpose", "health"]).code, Some(0));
+}

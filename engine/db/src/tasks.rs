@@ -43,6 +43,8 @@ pub struct TaskRecord {
     pub pause_reason: Option<String>,
     /// Failures in a row.
     pub failures: u32,
+    /// Assistants are shown it as a tool of its own.
+    pub is_exposed: bool,
 }
 
 /// How one task follows another.
@@ -320,6 +322,20 @@ impl Database {
         })
     }
 
+    /// Shows a task to assistants as a tool of its own, as long as it has these
+    /// bytes; or does so no more.
+    pub fn expose_task(&self, seen: &TaskRecord, is_exposed: bool, now: Timestamp, events: Vec<AuditEvent>) -> Answer<TaskChange> {
+        const EXPOSE: &str = "
+            UPDATE tasks SET exposed = ?1, revision = revision + 1, updated_ms = ?2
+            WHERE id = ?3 AND digest = ?4 AND exposed <> ?1";
+        let seen = seen.clone();
+        self.write_audited(events, move |connection| {
+            let params = params![is_exposed, now.ms(), seen.id.to_string(), seen.digest.to_string()];
+            let changed = connection.prepare_cached(EXPOSE)?.execute(params)? > 0;
+            Ok(if changed { TaskChange::Done } else { TaskChange::Changed })
+        })
+    }
+
     /// Removes a task with its grants, its state and what waits of it in the
     /// queue. Its executions stay. The events are recorded with it.
     pub fn remove_task(&self, seen: &TaskRecord, now: Timestamp, events: Vec<AuditEvent>) -> Answer<TaskChange> {
@@ -365,6 +381,7 @@ fn record(row: &Row<'_>) -> Result<TaskRecord, DbError> {
         paused_at: optional_time(row, "paused_ms")?,
         pause_reason: plain(row, "pause_reason")?,
         failures: plain(row, "failures")?,
+        is_exposed: plain(row, "exposed")?,
     })
 }
 
@@ -385,7 +402,7 @@ fn change(connection: &Connection, seen: &TaskRecord, terms: &TaskTerms, now: Ti
     const CHANGE: &str = "
         UPDATE tasks
         SET name = ?1, digest = ?2, definition = ?3, cursor_ms = iif(schedule IS ?4, cursor_ms, iif(?4 IS NULL, NULL, ?5)),
-            schedule = ?4, updated_ms = ?5, revision = revision + 1
+            schedule = ?4, updated_ms = ?5, revision = revision + 1, exposed = exposed AND digest = ?2
         WHERE id = ?6";
     let standing = standing(connection, seen)?;
     if standing != TaskChange::Done {
@@ -563,6 +580,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_task_is_exposed_with_its_bytes_and_not_with_others() {
+        let home = Home::new();
+        let database = home.open();
+        let task = add(&database, terms("a")).await;
+        assert_eq!(database.expose_task(&task, true, at(2), Vec::new()).await.unwrap(), TaskChange::Done);
+        assert_eq!(database.expose_task(&task, true, at(3), Vec::new()).await.unwrap(), TaskChange::Changed, "it is already");
+        let seen = again(&database, &task);
+        assert!(seen.is_exposed);
+        assert_eq!(change(&database, &seen, terms("b"), 4).await, TaskChange::Done);
+        let seen = again(&database, &task);
+        assert!(seen.is_exposed, "another name is no other program");
+        let others = TaskTerms { digest: Digest::from_bytes([9; 32]), ..terms("b") };
+        assert_eq!(change(&database, &seen, others, 5).await, TaskChange::Done);
+        assert!(!again(&database, &task).is_exposed);
+        // Exposed were those bytes, not these.
+        assert_eq!(database.expose_task(&seen, true, at(6), Vec::new()).await.unwrap(), TaskChange::Changed);
+        assert!(!again(&database, &task).is_exposed);
+    }
+
+    #[tokio::test]
     async fn a_task_is_found_by_its_name_and_by_its_identity_and_listed_by_name() {
         let home = Home::new();
         let database = home.open();
@@ -586,6 +623,7 @@ mod tests {
             paused_at: None,
             pause_reason: None,
             failures: 0,
+            is_exposed: false,
         };
         assert_eq!(a, expected);
         assert_eq!((b.cursor, b.definition.as_str()), (None, "{\"d\":1}"));

@@ -34,6 +34,8 @@ pub(crate) mod event {
     pub(crate) const TASK_PAUSED: &str = "task-paused";
     pub(crate) const TASK_RESUMED: &str = "task-resumed";
     pub(crate) const TASK_REMOVED: &str = "task-removed";
+    pub(crate) const TASK_EXPOSED: &str = "task-exposed";
+    pub(crate) const TASK_UNEXPOSED: &str = "task-unexposed";
     pub(crate) const APPROVAL_ASKED: &str = "approval-asked";
     pub(crate) const APPROVAL_GIVEN: &str = "approval-given";
     pub(crate) const APPROVAL_REFUSED: &str = "approval-refused";

@@ -88,6 +88,10 @@ enum Command {
     /// Look at programs that come with Wardroom, to be run by their names
     #[command(subcommand)]
     Template(template::TemplateCommand),
+    /// Show a task to assistants as a tool of its own
+    Expose(task::NameArguments),
+    /// Show it to them as a tool no more
+    Unexpose(task::NameArguments),
     /// Run tasks when they are due, until told to stop
     Serve(serve::ServeArguments),
     /// Serve an assistant over the Model Context Protocol, on standard input and output
@@ -115,6 +119,7 @@ impl Command {
             Self::Approval(approval) => approval.wants_json(),
             Self::Audit(audit) => audit.wants_json(),
             Self::Task(task) => task.wants_json(),
+            Self::Expose(of) | Self::Unexpose(of) => of.json,
             Self::Template(template) => template.wants_json(),
             Self::Serve(serve) => serve.json,
             Self::Mcp(_) => false,
@@ -176,6 +181,8 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CommandError> {
         Command::Approval(approval) => approval.execute(&wardroom).await,
         Command::Audit(audit) => audit.execute(&wardroom).await,
         Command::Task(task) => task.execute(&wardroom).await,
+        Command::Expose(of) => task::expose(&wardroom, &of, true).await,
+        Command::Unexpose(of) => task::expose(&wardroom, &of, false).await,
         Command::Template(template) => template.execute(),
         Command::Serve(serve) => serve.execute(&wardroom).await,
         Command::Mcp(mcp) => mcp.execute(&wardroom).await,

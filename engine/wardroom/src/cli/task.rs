@@ -21,6 +21,7 @@ use super::run::{RunArguments, name_and_value, params};
 use super::show::{self, BOLD, DIM, ERROR, GOOD, WARN};
 use super::task_file;
 use crate::execution::grants::GrantTexts;
+use crate::mcp::tool_name;
 use crate::task::check::Checked;
 use crate::task::definition::{Run, Task};
 use crate::task::draft::TaskDraft;
@@ -332,6 +333,19 @@ impl TaskCommand {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// `wardroom expose` and `unexpose`.
+pub(super) async fn expose(wardroom: &Wardroom, of: &NameArguments, is_exposed: bool) -> Result<ExitCode, CommandError> {
+    let changed = wardroom.expose(&of.name, is_exposed).await?;
+    let what = match (is_exposed, changed) {
+        (true, true) => format!("exposed as the tool {}", tool_name(&of.name)),
+        (true, false) => "exposed already".to_owned(),
+        (false, true) => "exposed no more".to_owned(),
+        (false, false) => "not exposed".to_owned(),
+    };
+    moved(&of.name, of.json, &what)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn moved(name: &str, json: bool, what: &str) -> Result<(), CommandError> {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  stdio.rs ─▶ Server (here) ─▶ tool.rs: name, profile, schema ─▶ tools/: one file a subject
-//!                  │                                                  │
+//!                  │               typed.rs: the tasks that were exposed │
 //!                  └─▶ resource.rs, prompt.rs                         └─▶ answer.rs: bounded, neutralised
 //! ```
 //!
@@ -19,6 +19,7 @@ mod schema;
 mod stdio;
 mod tool;
 mod tools;
+mod typed;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ use crate::audit::{self, event};
 use crate::wardroom::Wardroom;
 
 pub use stdio::{McpError, serve_stdio};
+pub use typed::tool_name;
 
 /// What a client may do, chosen by the operator and never by the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -159,7 +161,9 @@ impl ServerHandler for Server {
     }
 
     async fn list_tools(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(tool::listed(self.options.profile)))
+        let mut all = tool::listed(self.options.profile);
+        all.extend(typed::listed(self)?);
+        Ok(ListToolsResult::with_all_items(all))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {

@@ -13,7 +13,7 @@ use wardroom_core::text::nearest;
 
 use super::answer::{Answer, Refused};
 use super::tools::{approvals, credentials, executions, programs, scripts, status, tasks};
-use super::{Profile, Server};
+use super::{Profile, Server, typed};
 
 /// Bytes of the arguments of one call, as JSON text.
 pub(super) const MAX_ARGUMENTS: usize = 1 << 20;
@@ -115,7 +115,10 @@ pub(super) async fn call(
 ) -> Result<CallToolResult, ErrorData> {
     let profile = server.options.profile;
     let Some(ready) = READY.iter().find(|ready| ready.tool.name == request.name) else {
-        return Err(unknown(&request.name, profile));
+        return match typed::call(server, &request, &context).await {
+            Some(answer) => Ok(answer.map_or_else(Refused::into_result, Answer::into_result)),
+            None => Err(unknown(&request.name, profile)),
+        };
     };
     if ready.tool.least > profile {
         server.note_refused(ready.tool.name).await;

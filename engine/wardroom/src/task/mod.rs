@@ -291,6 +291,21 @@ impl Wardroom {
         Ok(change == TaskChange::Done)
     }
 
+    /// Shows a task to assistants as a tool of its own, or does so no more; it
+    /// stays so as long as it has the bytes that it has now. `false`: it was so
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Unknown`], or [`TaskError::Db`].
+    pub async fn expose(&self, name: &str, is_exposed: bool) -> Result<bool, TaskError> {
+        let (task, now) = (self.task(name)?, self.clock.now());
+        let event = if is_exposed { event::TASK_EXPOSED } else { event::TASK_UNEXPOSED };
+        let detail = serde_json::json!({ "digest": task.record.digest.to_string() });
+        let events = self.audited(|| audit::by_asker(now, event, name, detail))?;
+        Ok(self.db.expose_task(&task.record, is_exposed, now, events).await? == TaskChange::Done)
+    }
+
     /// Removes a task with its grants and state. Its executions stay. By
     /// force also one that runs, or that others need.
     ///

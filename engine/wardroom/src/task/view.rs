@@ -23,6 +23,7 @@ pub struct TaskView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) paused: Option<String>,
     pub(crate) failures: u32,
+    pub(crate) exposed: bool,
     #[serde(rename = "schedule_words", skip_serializing_if = "Option::is_none")]
     pub(crate) schedule: Option<String>,
     pub(crate) next: Vec<NextFire>,
@@ -48,6 +49,7 @@ impl TaskView {
             updated_at: task.record.updated_at,
             paused: task.record.pause_reason.clone(),
             failures: task.record.failures,
+            exposed: task.record.is_exposed,
             schedule: task.schedule_words(),
             next: task.next_fires(wardroom.now(), NEXT_FIRES),
             last: last(wardroom, task)?,

@@ -131,7 +131,7 @@ fn execute_task(call: Call<'_>) -> Done<'_> {
             let fields = json!({ "execution_id": id, "status": "queued", "log": [], "denied": [] });
             return Ok(Answer::new(fields, format!("execution {id} is on its way; get_execution shows how it went")));
         }
-        let plan = server.plan(&task, id).await?;
+        let plan = server.plan(&task, id, Map::new()).await?;
         server.run_and_tell(plan, &call.context).await
     })
 }
@@ -141,16 +141,14 @@ impl Server {
         Occasion { session: Some(self.session.clone()), ..Occasion::default() }
     }
 
-    async fn plan(&self, task: &Task, id: ExecutionId) -> Result<wardroom_core::plan::Plan, Refused> {
-        let run = Run {
-            id,
-            attempt: 1,
-            trigger: Trigger::Mcp,
-            occasion: self.occasion(),
-            params: Map::new(),
-            text_params: Vec::new(),
-            offered: Map::new(),
-        };
+    pub(in super::super) async fn plan(
+        &self,
+        task: &Task,
+        id: ExecutionId,
+        params: Map<String, Value>,
+    ) -> Result<wardroom_core::plan::Plan, Refused> {
+        let run =
+            Run { id, attempt: 1, trigger: Trigger::Mcp, occasion: self.occasion(), params, text_params: Vec::new(), offered: Map::new() };
         let resolved = self.wardroom.resolve(task.request(run)).await?;
         Ok(self.wardroom.authorize(resolved, Grants::default(), crate::schedule::operator_env)?)
     }
@@ -182,7 +180,7 @@ impl Server {
             wardroom.wake_scheduler().await;
             return Ok(());
         }
-        let (plan, own) = (self.plan(task, id).await?, wardroom.clone());
+        let (plan, own) = (self.plan(task, id, Map::new()).await?, wardroom.clone());
         self.background.lock().await.spawn(async move {
             drop(own.execute(plan, Arc::new(Unwatched), Box::pin(std::future::pending())).await);
         });

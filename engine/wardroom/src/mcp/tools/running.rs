@@ -81,7 +81,7 @@ async fn forward(peer: Peer<RoleServer>, token: ProgressToken, mut news: mpsc::R
 
 impl Server {
     /// Runs a plan to its end; a client that cancels its request cancels it.
-    pub(super) async fn run_and_tell(&self, plan: Plan, context: &RequestContext<RoleServer>) -> Result<Answer, Refused> {
+    pub(in super::super) async fn run_and_tell(&self, plan: Plan, context: &RequestContext<RoleServer>) -> Result<Answer, Refused> {
         let id = plan.resolved().id;
         let (sender, receiver) = mpsc::channel(WAITING_NEWS);
         let told = Arc::new(Telling { news: sender, count: AtomicU64::new(0), last: std::sync::Mutex::default() });
@@ -152,7 +152,7 @@ pub(super) fn shown(output: &Output, from: usize) -> (Value, Option<usize>) {
 }
 
 /// JSON Schema of an execution that ended.
-pub(super) fn ended_schema() -> Value {
+pub(in super::super) fn ended_schema() -> Value {
     super::super::schema::answer(json!({
         "execution_id": { "type": "string" },
         "status": { "type": "string" },
