@@ -97,6 +97,12 @@ fn the_command_line_is_read_and_printed_to_in_the_cli_alone() {
 }
 
 #[test]
+fn one_module_speaks_the_model_context_protocol() {
+    let door = |path: &str| path.starts_with("engine/wardroom/src/mcp/") || path.starts_with("engine/wardroom/Cargo.toml");
+    none(&trespasses(&["rmcp"], door), "only engine/wardroom/src/mcp names rmcp");
+}
+
+#[test]
 fn cron_expressions_are_read_in_the_schedule_alone() {
     none(&trespasses(&["croner"], |path| path.starts_with("engine/schedule/")), "only engine/schedule names croner");
 }
