@@ -35,7 +35,6 @@ use rmcp::model::{
 };
 use rmcp::service::{RequestContext, RoleServer};
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
 
 use crate::audit::{self, event};
 use crate::wardroom::Wardroom;
@@ -89,8 +88,8 @@ pub struct Server {
     answering: Arc<AtomicUsize>,
     /// Tools whose refusal was audited: once each, or a client could fill the log.
     refused: Mutex<HashSet<String>>,
-    /// Runs that nobody waits for.
-    background: tokio::sync::Mutex<JoinSet<()>>,
+    /// Runs of this process that nobody waits for.
+    background: Arc<AtomicUsize>,
 }
 
 /// What a session is called: unguessable, and no claim of the client's.
@@ -98,17 +97,17 @@ fn fresh_session() -> String {
     format!("mcp-{}", wardroom_core::id::ExecutionId::fresh())
 }
 
-/// One request more, until it is dropped.
-struct Answering(Arc<AtomicUsize>);
+/// One more of them, until it is dropped.
+struct Counted(Arc<AtomicUsize>);
 
-impl Answering {
+impl Counted {
     fn new(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::SeqCst);
         Self(count.clone())
     }
 }
 
-impl Drop for Answering {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
@@ -124,7 +123,7 @@ impl Server {
             session: fresh_session(),
             answering: Arc::default(),
             refused: Mutex::default(),
-            background: tokio::sync::Mutex::default(),
+            background: Arc::default(),
         }
     }
 
@@ -171,7 +170,7 @@ impl ServerHandler for Server {
     }
 
     async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
-        let _answering = Answering::new(&self.answering);
+        let _answering = Counted::new(&self.answering);
         let work = Box::pin(tool::call(self, request, context));
         audit::as_assistant(self.session.clone(), work).await.map(CallToolResponse::from)
     }
@@ -197,7 +196,7 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let _answering = Answering::new(&self.answering);
+        let _answering = Counted::new(&self.answering);
         resource::read(self, &request.uri).await.map(ReadResourceResponse::from)
     }
 

@@ -1,6 +1,7 @@
 //! Executions: starting them, looking at them, cancelling them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -15,12 +16,14 @@ use wardroom_db::{ExecutionSummary, Filter, NewQueued};
 use super::super::answer::{Answer, PAGE, Refused, fitting};
 use super::super::schema;
 use super::super::tool::{Call, Done, LOOKS, RUNS, SETS, Tool};
-use super::super::{Profile, Server};
+use super::super::{Counted, Profile, Server};
 use super::running::{MAX_RESULT, ended_schema, shown};
 use crate::execution::Unwatched;
 use crate::execution::manage::ManageError;
 use crate::task::definition::{Run, Task};
 
+/// Executions of one client that nobody waits for, where nobody schedules.
+const MAX_BACKGROUND: usize = 16;
 /// Lines of a log that are read for one answer.
 const MAX_LINES: u64 = 2000;
 
@@ -157,7 +160,8 @@ impl Server {
     /// outlives this process; else this process does.
     async fn start(&self, task: &Task, id: ExecutionId) -> Result<(), Refused> {
         let wardroom = &self.wardroom;
-        if wardroom.scheduler_lives() {
+        // One that is paused runs when it is asked to, and nobody schedules it.
+        if wardroom.scheduler_lives() && task.record.paused_at.is_none() {
             let stored = &task.definition.program;
             let row = NewQueued {
                 id,
@@ -181,9 +185,16 @@ impl Server {
             return Ok(());
         }
         let (plan, own) = (self.plan(task, id, Map::new()).await?, wardroom.clone());
-        self.background.lock().await.spawn(async move {
+        if self.background.load(Ordering::SeqCst) >= MAX_BACKGROUND {
+            let message = format!("{MAX_BACKGROUND} executions that nobody waits for are running already");
+            let hint = Some("Wait for one of them, cancel one, or let a person start `wardroom serve`.".to_owned());
+            return Err(Refused { code: "too_many_running", message, hint });
+        }
+        let counted = Counted::new(&self.background);
+        drop(tokio::spawn(async move {
             drop(own.execute(plan, Arc::new(Unwatched), Box::pin(std::future::pending())).await);
-        });
+            drop(counted);
+        }));
         // The id that is answered is that of a row that is there: it comes with
         // the first effect, or a moment later.
         for _ in 0..400 {

@@ -33,6 +33,8 @@ use crate::template;
 
 /// Bytes of a script's text.
 pub(super) const MAX_CODE: usize = 256 << 10;
+/// Bytes of one task as JSON.
+const MAX_VIEW: usize = 16_000;
 /// Why a task is paused that an assistant switched off.
 const SWITCHED_OFF: &str = "switched off by an assistant";
 
@@ -206,12 +208,23 @@ fn list_tasks(call: Call<'_>) -> Done<'_> {
         for task in tasks.iter().skip(offset) {
             views.push(TaskView::of(wardroom, task)?);
         }
-        let (page, more) = fitting(&views);
+        let (page, more) = fitting(views.iter().map(bounded));
         let next = more.then_some(offset + page.len());
         let lines: Vec<String> = views.iter().take(page.len()).map(line).collect();
         let text = if lines.is_empty() { "no tasks".to_owned() } else { lines.join("\n") };
         Ok(Answer::new(json!({ "tasks": page, "next_offset": next }), text))
     })
+}
+
+/// A task as JSON, without params that would fill an answer by themselves.
+fn bounded(view: &TaskView) -> Value {
+    let mut value = json!(view);
+    if value.to_string().len() > MAX_VIEW
+        && let Some(params) = value.get_mut("params")
+    {
+        *params = json!(format!("(longer than {MAX_VIEW} bytes)"));
+    }
+    value
 }
 
 fn line(view: &TaskView) -> String {
@@ -255,7 +268,7 @@ fn get_task(call: Call<'_>) -> Done<'_> {
             text = format!("{text}\n{}", super::executions::line(one));
         }
         let executions: Vec<Value> = executions.iter().map(summary).collect();
-        Ok(Answer::new(json!({ "task": view, "missing": missing, "waits_for_approval": waits, "executions": executions }), text))
+        Ok(Answer::new(json!({ "task": bounded(&view), "missing": missing, "waits_for_approval": waits, "executions": executions }), text))
     })
 }
 
@@ -494,7 +507,7 @@ impl Server {
             text = format!("{text}\nIt asks for: {}\nA person approves it in a terminal: `{command}`", approval.asks.join(" "));
             json!({ "id": approval.id, "asks": approval.asks, "command": command })
         });
-        Ok(Answer::new(json!({ "task": view, "approval": approval, "warnings": saved.warnings }), text))
+        Ok(Answer::new(json!({ "task": bounded(&view), "approval": approval, "warnings": saved.warnings }), text))
     }
 
     async fn ask(&self, task: &Task, wanted: &[Scope], reason: &str) -> Result<Option<ApprovalId>, Refused> {
