@@ -17,6 +17,9 @@ pub(super) struct McpArguments {
     /// What the assistant may do: look; also run and schedule what is installed; also write programs, which start with nothing
     #[arg(long, value_name = "PROFILE", default_value = Profile::Author.name(), value_parser = PossibleValuesParser::new(Profile::ALL.map(Profile::name)))]
     profile: String,
+    /// Let approvals be given in the client, too: `trusted` says that this client shows its user what it is asked to show, and never answers by itself
+    #[arg(long, value_name = "TRUST", value_parser = PossibleValuesParser::new(["trusted"]))]
+    elicitation: Option<String>,
     /// Print what to put into a client's settings, and serve nothing
     #[arg(long, value_name = "CLIENT", value_parser = PossibleValuesParser::new(Client::ALL.map(Client::name)))]
     print_config: Option<String>,
@@ -29,11 +32,12 @@ impl McpArguments {
         if let Some(client) = self.print_config.and_then(|name| Client::ALL.into_iter().find(|client| client.name() == name)) {
             let program =
                 std::env::current_exe().map_err(|error| CommandError::host(format!("this program cannot find itself: {error}")))?;
-            show::json(&client.config(&program, wardroom.home().path(), profile))?;
+            show::json(&client.config(&program, wardroom.home().path(), profile, self.elicitation.is_some()))?;
             show_hint(&format!("Put it into {}.", client.place()));
             return Ok(ExitCode::SUCCESS);
         }
-        serve_stdio(wardroom.clone(), ServerOptions { profile, base: here()? }).await?;
+        let elicitation = self.elicitation.is_some();
+        serve_stdio(wardroom.clone(), ServerOptions { profile, base: here()?, elicitation }).await?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -5,6 +5,7 @@ use rmcp::model::{CallToolResult, ContentBlock};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use wardroom_core::text::{for_terminal, truncated};
+use wardroom_db::ApprovalId;
 
 use crate::approval::ApprovalError;
 use crate::credential::CredentialUseError;
@@ -29,6 +30,8 @@ pub(super) struct Answer {
     text: String,
     /// The tool worked, and what it ran did not.
     is_failed: bool,
+    /// The approval that it asked for.
+    asks: Option<ApprovalId>,
 }
 
 /// Why a tool did not do what was asked.
@@ -49,7 +52,26 @@ impl Answer {
         if let Value::Object(fields) = fields {
             structured.extend(fields);
         }
-        Self { structured, text: text.into(), is_failed: false }
+        Self { structured, text: text.into(), is_failed: false, asks: None }
+    }
+
+    /// It asked a person for this.
+    pub(super) fn asking(mut self, id: Option<ApprovalId>) -> Self {
+        self.asks = id;
+        self
+    }
+
+    /// What it asked a person for.
+    pub(super) const fn asks(&self) -> Option<ApprovalId> {
+        self.asks
+    }
+
+    /// The person said yes or no, in front of the client.
+    pub(super) fn approved(mut self, yes: bool) -> Self {
+        self.structured.insert("approved".to_owned(), Value::Bool(yes));
+        let said = if yes { "The user approved it: it is granted." } else { "The user did not approve it here: it waits." };
+        self.text = format!("{}\n{said}", self.text);
+        self
     }
 
     /// What it ran failed.

@@ -52,8 +52,12 @@ impl Client {
     /// What to put there. Clients start a server without any variable of ours,
     /// so the data folder is an argument.
     #[must_use]
-    pub fn config(self, program: &Path, home: &Path, profile: Profile) -> Value {
-        let args = json!(["--home", home.display().to_string(), "mcp", "--profile", profile.name()]);
+    pub fn config(self, program: &Path, home: &Path, profile: Profile, elicitation: bool) -> Value {
+        let mut args =
+            vec!["--home".to_owned(), home.display().to_string(), "mcp".to_owned(), "--profile".to_owned(), profile.name().to_owned()];
+        if elicitation {
+            args.push("--elicitation=trusted".to_owned());
+        }
         let command = program.display().to_string();
         match self {
             Self::Claude | Self::Cursor | Self::Windsurf => json!({ "mcpServers": { "wardroom": { "command": command, "args": args } } }),

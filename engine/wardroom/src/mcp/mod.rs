@@ -13,6 +13,7 @@
 
 mod answer;
 pub mod client;
+mod consent;
 mod prompt;
 mod resource;
 mod schema;
@@ -76,6 +77,9 @@ pub struct ServerOptions {
     pub profile: Profile,
     /// What relative folders are relative to.
     pub base: PathBuf,
+    /// Whether the client is trusted to show a person what it is asked to show:
+    /// some answer by themselves.
+    pub elicitation: bool,
 }
 
 /// One client's server.
@@ -84,6 +88,8 @@ pub struct Server {
     options: ServerOptions,
     /// Under which name its changes and executions are recorded.
     session: String,
+    /// What asks the person in front of the client, where that is trusted.
+    consent: Option<consent::Consent>,
     /// Requests that are being answered.
     answering: Arc<AtomicUsize>,
     /// Tools whose refusal was audited: once each, or a client could fill the log.
@@ -118,6 +124,7 @@ impl Server {
     #[must_use]
     pub fn new(wardroom: Arc<Wardroom>, options: ServerOptions) -> Self {
         Self {
+            consent: options.elicitation.then(consent::Consent::new).flatten(),
             wardroom,
             options,
             session: fresh_session(),
@@ -172,7 +179,7 @@ impl ServerHandler for Server {
     async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
         let _answering = Counted::new(&self.answering);
         let work = Box::pin(tool::call(self, request, context));
-        audit::as_assistant(self.session.clone(), work).await.map(CallToolResponse::from)
+        audit::as_assistant(self.session.clone(), work).await
     }
 
     async fn list_resources(

@@ -5,13 +5,14 @@ use std::sync::{Arc, LazyLock};
 use futures::future::BoxFuture;
 use jsonschema::Validator;
 use rmcp::ErrorData;
-use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject, Tool as Listed, ToolAnnotations};
+use rmcp::model::{CallToolRequestParams, CallToolResponse, JsonObject, Tool as Listed, ToolAnnotations};
 use rmcp::service::{RequestContext, RoleServer};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use wardroom_core::text::nearest;
 
 use super::answer::{Answer, Refused};
+use super::consent::{self, Asked};
 use super::tools::{approvals, credentials, executions, programs, scripts, status, tasks};
 use super::{Profile, Server, typed};
 
@@ -112,11 +113,12 @@ pub(super) async fn call(
     server: &Server,
     request: CallToolRequestParams,
     context: RequestContext<RoleServer>,
-) -> Result<CallToolResult, ErrorData> {
+) -> Result<CallToolResponse, ErrorData> {
+    let done = |answer: Result<Answer, Refused>| answer.map_or_else(Refused::into_result, Answer::into_result).into();
     let profile = server.options.profile;
     let Some(ready) = READY.iter().find(|ready| ready.tool.name == request.name) else {
         return match typed::call(server, &request, &context).await {
-            Some(answer) => Ok(answer.map_or_else(Refused::into_result, Answer::into_result)),
+            Some(answer) => Ok(done(answer)),
             None => Err(unknown(&request.name, profile)),
         };
     };
@@ -124,14 +126,24 @@ pub(super) async fn call(
         server.note_refused(ready.tool.name).await;
         let message = format!("the profile `{}` does not have {}", profile.name(), ready.tool.name);
         let hint = format!("The operator chooses the profile: `wardroom mcp --profile {}`.", ready.tool.least.name());
-        return Ok(Refused { code: "not_allowed", message, hint: Some(hint) }.into_result());
+        return Ok(done(Err(Refused { code: "not_allowed", message, hint: Some(hint) })));
     }
-    let arguments = request.arguments.unwrap_or_default();
+    if let Some(answer) = consent::resume(server, &request).await {
+        return Ok(done(answer));
+    }
+    let arguments = request.arguments.clone().unwrap_or_default();
     let answer = match checked(ready, &arguments) {
-        Ok(()) => (ready.tool.call)(Call { server, arguments, context }).await,
+        Ok(()) => (ready.tool.call)(Call { server, arguments, context: context.clone() }).await,
         Err(refused) => Err(refused),
     };
-    Ok(answer.map_or_else(Refused::into_result, Answer::into_result))
+    Ok(match answer {
+        Ok(answer) => match consent::ask(server, &request, &context, answer).await {
+            Ok(Asked::Required(required)) => required.into(),
+            Ok(Asked::Answered(answer)) => done(Ok(answer)),
+            Err(refused) => done(Err(refused)),
+        },
+        Err(refused) => done(Err(refused)),
+    })
 }
 
 fn unknown(name: &str, profile: Profile) -> ErrorData {

@@ -45,6 +45,6 @@ fn request_grant(call: Call<'_>) -> Done<'_> {
         let approval = wardroom.approval(&id.to_string())?;
         let command = format!("wardroom approval approve {id}");
         let text = format!("asked for: {}\nA person approves it in a terminal: `{command}`", approval.asks.join(" "));
-        Ok(Answer::new(json!({ "approval": approval, "command": command }), text))
+        Ok(Answer::new(json!({ "approval": approval, "command": command }), text).asking(Some(id)))
     })
 }

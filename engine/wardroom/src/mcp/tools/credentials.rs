@@ -152,6 +152,6 @@ fn delete_credential(call: Call<'_>) -> Done<'_> {
         let id = wardroom.ask_removal(&name, force, "an assistant asked to delete it").await?;
         let command = format!("wardroom approval approve {id}");
         let text = format!("nothing is removed yet: a person approves it in a terminal with `{command}`");
-        Ok(Answer::new(json!({ "approval": wardroom.approval(&id.to_string())?, "command": command }), text))
+        Ok(Answer::new(json!({ "approval": wardroom.approval(&id.to_string())?, "command": command }), text).asking(Some(id)))
     })
 }

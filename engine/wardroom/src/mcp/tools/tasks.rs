@@ -507,7 +507,7 @@ impl Server {
             text = format!("{text}\nIt asks for: {}\nA person approves it in a terminal: `{command}`", approval.asks.join(" "));
             json!({ "id": approval.id, "asks": approval.asks, "command": command })
         });
-        Ok(Answer::new(json!({ "task": bounded(&view), "approval": approval, "warnings": saved.warnings }), text))
+        Ok(Answer::new(json!({ "task": bounded(&view), "approval": approval, "warnings": saved.warnings }), text).asking(asked))
     }
 
     async fn ask(&self, task: &Task, wanted: &[Scope], reason: &str) -> Result<Option<ApprovalId>, Refused> {
