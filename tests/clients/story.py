@@ -12,6 +12,7 @@ import json
 import sys
 
 from mcp import Client, StdioServerParameters
+from mcp.types import ElicitResult
 
 MODE, BINARY, URL = sys.argv[1:4]
 CODE = """// /// wardroom
@@ -81,11 +82,37 @@ async def story(client):
     assert identity in prompt.messages[0].content.text
 
 
+async def trusted(client, asked):
+    """The person in front of a client that is trusted says yes, then no."""
+    saved = await client.call_tool("schedule_task", {"name": "ask", "code": CODE, "params": {"url": URL}, "schedule": HOURLY})
+    assert saved.structured_content["approved"] is True, saved
+    assert len(asked) == 1 and "--allow-net=" in asked[0], asked
+    ran = await client.call_tool("execute_task", {"name": "ask"})
+    assert not ran.is_error and ran.structured_content["result"] == 200, ran
+    wish = {"task": "free", "grants": {"env": ["HOME"]}, "reason": "to see"}
+    await client.call_tool("schedule_task", {"name": "free", "code": "return 1;", "schedule": HOURLY})
+    refused = await client.call_tool("request_grant", wish)
+    assert refused.structured_content["approved"] is False and len(asked) == 2, refused
+
+
 async def main():
-    server = StdioServerParameters(command=BINARY, args=["mcp"], env=json.loads(sys.argv[4]))
-    async with Client(server, mode=MODE) as client:
+    asked = []
+
+    async def answer(context, params):
+        asked.append(params.message)
+        if len(asked) == 1:
+            return ElicitResult(action="accept", content={"approve": True})
+        return ElicitResult(action="decline")
+
+    arguments = json.loads(sys.argv[5]) if len(sys.argv) > 5 else ["mcp"]
+    server = StdioServerParameters(command=BINARY, args=arguments, env=json.loads(sys.argv[4]))
+    async with Client(server, mode=MODE, elicitation_callback=answer) as client:
         print(f"speaks {client.protocol_version}", flush=True)
-        await story(client)
+        if "--elicitation=trusted" in arguments:
+            await trusted(client, asked)
+        else:
+            await story(client)
+            assert not asked, "who is not trusted is not asked"
     print("done", flush=True)
 
 

@@ -75,6 +75,15 @@ fn the_python_client_in_both_eras() {
 }
 
 #[test]
+fn the_person_in_front_of_a_trusted_client_approves_in_both_eras() {
+    let Some(python) = program("python") else { return };
+    for mode in ["auto", "legacy"] {
+        let args = r#"["mcp", "--elicitation=trusted"]"#;
+        tell(&python, &|url, env| vec!["story.py".into(), mode.into(), BINARY.into(), url.into(), env.into(), args.into()]);
+    }
+}
+
+#[test]
 fn the_first_typescript_client() {
     let Some(node) = program("node") else { return };
     tell(&node, &|url, env| vec!["story-v1.mjs".into(), BINARY.into(), url.into(), env.into()]);

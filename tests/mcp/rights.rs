@@ -269,3 +269,87 @@ fn scripts_that_are_tried_hold_nothing_even_where_such_bytes_were_granted() {
     // The task itself does what it was granted.
     assert_eq!(client.done("execute_task", json!({ "name": "granted" }))["result"], 200);
 }
+
+/// Calls in the era of 2026-07-28, where each says all about itself.
+fn modern(client: &mut Client, tool: &str, arguments: &Value, more: Value) -> Value {
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": { "elicitation": { "form": {} } },
+        "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
+    });
+    let mut params = json!({ "name": tool, "arguments": arguments, "_meta": meta });
+    params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    client.request("tools/call", params)["result"].clone()
+}
+
+#[test]
+fn a_state_is_for_one_call_and_once_and_a_client_that_is_not_trusted_is_not_asked() {
+    let (home, server) = (Home::new(), Server::start());
+    let saved = json!({ "name": "t", "code": fetching(false), "params": { "url": format!("{}/a", server.base()) }, "schedule": hourly() });
+    let wish = json!({ "task": "t", "grants": { "net": [server.base()] }, "reason": "to ask" });
+    let yes = json!({ "approval": { "action": "accept", "content": { "approve": true } } });
+    let no = json!({ "approval": { "action": "decline" } });
+
+    // Whatever a client can do: who is not trusted is not asked.
+    let mut plain = Client::raw(&home, &[]);
+    assert_eq!(modern(&mut plain, "schedule_task", &saved, json!({}))["structuredContent"]["success"], true);
+    let asked = modern(&mut plain, "request_grant", &wish, json!({}));
+    assert_eq!(asked["structuredContent"]["approval"]["status"], "waiting", "{asked}");
+    for state in [json!("rs1.e30.x"), json!(""), json!("x".repeat(10_000))] {
+        let forged = modern(&mut plain, "request_grant", &wish, json!({ "requestState": state, "inputResponses": yes }));
+        assert_eq!(forged["structuredContent"]["error"], "invalid_state", "{forged}");
+    }
+
+    let mut client = Client::raw(&home, &["--elicitation=trusted"]);
+    let ask = |client: &mut Client| {
+        let required = modern(client, "request_grant", &wish, json!({}));
+        assert_eq!(required["resultType"], "input_required", "{required}");
+        let question = required["inputRequests"]["approval"]["params"]["message"].as_str().unwrap();
+        assert!(question.contains(&format!("--allow-net={}", server.base())) && question.contains("task t"), "{question}");
+        required["requestState"].as_str().unwrap().to_owned()
+    };
+    let state = ask(&mut client);
+    let with = |state: &str, said: &Value| json!({ "requestState": state, "inputResponses": said });
+    let mut altered = state.clone().into_bytes();
+    let last = altered.len() - 1;
+    altered[last] = if altered[last] == b'A' { b'B' } else { b'A' };
+    let altered = String::from_utf8(altered).unwrap();
+    let other = json!({ "task": "t", "grants": { "env": ["HOME"] }, "reason": "to ask" });
+    for (tool, arguments, state) in [
+        ("request_grant", &wish, altered.as_str()),
+        ("request_grant", &other, state.as_str()),
+        ("schedule_task", &wish, state.as_str()),
+        ("delete_credential", &wish, state.as_str()),
+    ] {
+        let refused = modern(&mut client, tool, arguments, with(state, &yes));
+        assert_eq!(refused["structuredContent"]["error"], "invalid_state", "{tool} {arguments}: {refused}");
+    }
+    // Another server is another key, and a profile without the tool has no state either.
+    let mut second = Client::raw(&home, &["--elicitation=trusted"]);
+    assert_eq!(modern(&mut second, "request_grant", &wish, with(&state, &yes))["structuredContent"]["error"], "invalid_state");
+    let mut reader = Client::raw(&home, &["--elicitation=trusted", "--profile", "read"]);
+    assert_eq!(modern(&mut reader, "request_grant", &wish, with(&state, &yes))["structuredContent"]["error"], "not_allowed");
+    assert_eq!(home.read(&["approval", "list", "--json"])["approvals"].as_array().unwrap().len(), 1);
+
+    // No is no, also for whoever says yes with the same state afterwards.
+    let declined = modern(&mut client, "request_grant", &wish, with(&state, &no));
+    assert_eq!(
+        (&declined["structuredContent"]["approved"], &declined["structuredContent"]["approval"]["status"]),
+        (&json!(false), &json!("waiting"))
+    );
+    assert_eq!(modern(&mut client, "request_grant", &wish, with(&state, &yes))["structuredContent"]["error"], "invalid_state");
+    // Silence, and anything else, is no yes.
+    for said in [json!({}), json!({ "approval": true }), json!({ "other": { "action": "accept", "content": { "approve": true } } })] {
+        let state = ask(&mut client);
+        let silent = modern(&mut client, "request_grant", &wish, with(&state, &said));
+        assert_eq!(silent["structuredContent"]["approved"], false, "{said}: {silent}");
+    }
+    let state = ask(&mut client);
+    let approved = modern(&mut client, "request_grant", &wish, with(&state, &yes));
+    assert_eq!(
+        (&approved["structuredContent"]["approved"], &approved["structuredContent"]["approval"]["status"]),
+        (&json!(true), &json!("approved"))
+    );
+    assert_eq!(modern(&mut client, "request_grant", &wish, with(&state, &yes))["structuredContent"]["error"], "invalid_state");
+    assert_eq!(modern(&mut client, "execute_task", &json!({ "name": "t" }), json!({}))["structuredContent"]["result"], 200);
+}
