@@ -19,9 +19,18 @@ fn folder() -> PathBuf {
 
 fn program(name: &str) -> Option<PathBuf> {
     let path = if name == "python" { folder().join("venv/bin/python") } else { PathBuf::from("node") };
-    let part = if name == "python" { folder().join("story.py") } else { folder().join("node_modules/@modelcontextprotocol/client") };
+    let part = if name == "python" { path.clone() } else { folder().join("node_modules/@modelcontextprotocol/client") };
     let present = part.exists() && Command::new(&path).arg("--version").output().is_ok_and(|output| output.status.success());
-    needs("the official MCP clients", present, "tests/clients/install").then_some(path)
+    if !needs("the official MCP clients", present, "tests/clients/install") {
+        return None;
+    }
+    // Beside what they import: that is where Node looks.
+    let told = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/clients"));
+    for story in ["story.py", "story.mjs", "story-v1.mjs", "story-v2.mjs"] {
+        let fresh = folder().join(format!("{story}.{}.new", std::process::id()));
+        std::fs::copy(told.join(story), &fresh).and_then(|_| std::fs::rename(&fresh, folder().join(story))).unwrap();
+    }
+    Some(path)
 }
 
 /// Runs a story to its end; approves what it asks for.
