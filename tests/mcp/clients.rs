@@ -25,11 +25,13 @@ fn program(name: &str) -> Option<PathBuf> {
         return None;
     }
     // Beside what they import: that is where Node looks.
-    let told = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/clients"));
-    for story in ["story.py", "story.mjs", "story-v1.mjs", "story-v2.mjs"] {
-        let fresh = folder().join(format!("{story}.{}.new", std::process::id()));
-        std::fs::copy(told.join(story), &fresh).and_then(|_| std::fs::rename(&fresh, folder().join(story))).unwrap();
-    }
+    static COPIED: std::sync::Once = std::sync::Once::new();
+    COPIED.call_once(|| {
+        let told = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/clients"));
+        for story in ["story.py", "story.mjs", "story-v1.mjs", "story-v2.mjs"] {
+            std::fs::copy(told.join(story), folder().join(story)).unwrap();
+        }
+    });
     Some(path)
 }
 
