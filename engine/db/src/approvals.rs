@@ -147,6 +147,8 @@ pub enum Gift {
     Grants {
         /// The task.
         task: TaskId,
+        /// As it was read: what changed since is not what it is given to.
+        revision: u64,
         /// Its bytes when it was asked for.
         digest: Digest,
         /// What it is granted.
@@ -242,8 +244,8 @@ impl Database {
             if decision != Decision::Done {
                 return Ok(decision);
             }
-            if let Gift::Grants { task, digest, grants, paused_for } = &gift {
-                if !touch(connection, *task, *digest, now)? {
+            if let Gift::Grants { task, revision, digest, grants, paused_for } = &gift {
+                if !touch(connection, *task, *revision, *digest, now)? {
                     return Ok(Decision::Stale);
                 }
                 insert_grants(connection, &task.subject(), *digest, grants, now)?;
@@ -338,6 +340,8 @@ mod tests {
     async fn task(database: &Database) -> TaskId {
         let id = TaskId::fresh();
         let terms = TaskTerms {
+            paused_for: None,
+            forgets_state: false,
             name: "t".parse().unwrap(),
             digest: BYTES,
             definition: "{}".to_owned(),
@@ -349,9 +353,10 @@ mod tests {
         id
     }
 
-    fn gift(task: TaskId, digest: Digest) -> Gift {
+    fn gift(database: &Database, task: TaskId, digest: Digest) -> Gift {
+        let revision = database.task_by_id(task).unwrap().map_or(1, |task| task.revision);
         let grants = vec![NewGrant { capability: Capability::Net, scope: "https://a".to_owned() }];
-        Gift::Grants { task, digest, grants, paused_for: "waits".to_owned() }
+        Gift::Grants { task, revision, digest, grants, paused_for: "waits".to_owned() }
     }
 
     #[tokio::test]
@@ -388,19 +393,23 @@ mod tests {
         let task = task(&database).await;
         assert_eq!(database.pause_task(task, "waits".to_owned(), at(5), Vec::new()).await.unwrap(), TaskChange::Done);
         let id = asked(&database).await;
-        let others = gift(task, Digest::from_bytes([2; 32]));
+        let others = gift(&database, task, Digest::from_bytes([2; 32]));
         assert_eq!(database.approve(id, others, at(20), Vec::new()).await.unwrap(), Decision::Stale);
-        assert_eq!(database.approve(id, gift(TaskId::fresh(), BYTES), at(20), Vec::new()).await.unwrap(), Decision::Stale);
+        assert_eq!(database.approve(id, gift(&database, TaskId::fresh(), BYTES), at(20), Vec::new()).await.unwrap(), Decision::Stale);
         assert_eq!(database.grants(&task.subject(), None).unwrap(), []);
         assert!(database.task_by_id(task).unwrap().unwrap().paused_at.is_some());
-        assert_eq!(database.approve(id, gift(task, BYTES), at(20), Vec::new()).await.unwrap(), Decision::Done);
+        // Read before something changed, it is old.
+        let old = gift(&database, task, BYTES);
+        assert_eq!(database.change_pause(task, "waits".to_owned(), "waits".to_owned()).await.unwrap(), TaskChange::Done);
+        assert_eq!(database.approve(id, old, at(20), Vec::new()).await.unwrap(), Decision::Stale);
+        assert_eq!(database.approve(id, gift(&database, task, BYTES), at(20), Vec::new()).await.unwrap(), Decision::Done);
         let granted = database.grants(&task.subject(), Some(BYTES)).unwrap();
         assert_eq!(granted.iter().map(|grant| grant.scope.as_str()).collect::<Vec<_>>(), ["https://a"]);
         assert!(database.task_by_id(task).unwrap().unwrap().paused_at.is_none());
         // Paused for something else, it stays so.
         assert_eq!(database.pause_task(task, "by hand".to_owned(), at(25), Vec::new()).await.unwrap(), TaskChange::Done);
         let id = asked(&database).await;
-        assert_eq!(database.approve(id, gift(task, BYTES), at(30), Vec::new()).await.unwrap(), Decision::Done);
+        assert_eq!(database.approve(id, gift(&database, task, BYTES), at(30), Vec::new()).await.unwrap(), Decision::Done);
         assert!(database.task_by_id(task).unwrap().unwrap().paused_at.is_some());
     }
 

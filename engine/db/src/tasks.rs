@@ -11,7 +11,7 @@ use wardroom_core::clock::Timestamp;
 use wardroom_core::id::Digest;
 use wardroom_core::task::{TaskId, TaskName};
 
-use crate::column::{optional_time, parsed, plain, time};
+use crate::column::{integer, optional_time, parsed, plain, time};
 use crate::executions::{empty_queue, is_unique_violation};
 use crate::writer::{Answer, Effect};
 use crate::{AuditEvent, Database, DbError, NewGrant};
@@ -102,6 +102,10 @@ pub struct TaskTerms {
     pub links: Vec<Link>,
     /// All that it is granted, for these bytes.
     pub grants: Vec<NewGrant>,
+    /// Why it is paused from the same moment on, where it is not already.
+    pub paused_for: Option<String>,
+    /// With other bytes goes what the old ones kept.
+    pub forgets_state: bool,
 }
 
 /// How a change of a task ended.
@@ -294,6 +298,7 @@ impl Database {
             open_span(connection, id, terms.schedule.as_deref(), now)?;
             replace_links(connection, id, &terms.links)?;
             replace_grants(connection, id, &terms, now)?;
+            hold(connection, id, &terms, now)?;
             Ok(TaskChange::Done)
         })
     }
@@ -310,6 +315,16 @@ impl Database {
         self.write_audited(events, move |connection| {
             let paused = pause(connection, id, &reason, now)?;
             Ok(if paused { TaskChange::Done } else { TaskChange::Changed })
+        })
+    }
+
+    /// A task that is paused for one reason is paused for another from now on.
+    pub fn change_pause(&self, id: TaskId, from: String, to: String) -> Answer<TaskChange> {
+        const CHANGE: &str = "
+            UPDATE tasks SET pause_reason = ?3, revision = revision + 1 WHERE id = ?1 AND pause_reason = ?2";
+        self.write(move |connection| {
+            let changed = connection.prepare_cached(CHANGE)?.execute(params![id.to_string(), from, to])? > 0;
+            Ok(if changed { TaskChange::Done } else { TaskChange::Changed })
         })
     }
 
@@ -434,7 +449,18 @@ fn change(connection: &Connection, seen: &TaskRecord, terms: &TaskTerms, now: Ti
     }
     replace_links(connection, seen.id, &terms.links)?;
     replace_grants(connection, seen.id, terms, now)?;
+    if terms.forgets_state && seen.digest != terms.digest {
+        connection.prepare_cached("DELETE FROM state WHERE subject = ?")?.execute([seen.id.subject()])?;
+    }
+    hold(connection, seen.id, terms, now)?;
     Ok(TaskChange::Done)
+}
+
+fn hold(connection: &Connection, id: TaskId, terms: &TaskTerms, now: Timestamp) -> Result<(), DbError> {
+    match &terms.paused_for {
+        Some(reason) => pause(connection, id, reason, now).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// Answers whether it was not paused before.
@@ -475,12 +501,13 @@ pub(crate) fn resume_if_paused_for(connection: &Connection, id: TaskId, reason: 
     resume(connection, id, Some(reason), now)
 }
 
-/// Counts a change that is none of its own text, where it has these bytes: what
-/// was read of it before is old. `false`: it is gone, or has others.
-pub(crate) fn touch(connection: &Connection, id: TaskId, digest: Digest, now: Timestamp) -> Result<bool, DbError> {
+/// Counts a change that is none of its own text, where it still is as it was
+/// read: what was read of it before is old. `false`: it is gone, or another.
+pub(crate) fn touch(connection: &Connection, id: TaskId, revision: u64, digest: Digest, now: Timestamp) -> Result<bool, DbError> {
     const TOUCH: &str = "
-        UPDATE tasks SET revision = revision + 1, updated_ms = ? WHERE id = ? AND digest = ?";
-    Ok(connection.prepare_cached(TOUCH)?.execute(params![now.ms(), id.to_string(), digest.to_string()])? > 0)
+        UPDATE tasks SET revision = revision + 1, updated_ms = ? WHERE id = ? AND digest = ? AND revision = ?";
+    let params = params![now.ms(), id.to_string(), digest.to_string(), integer(revision)];
+    Ok(connection.prepare_cached(TOUCH)?.execute(params)? > 0)
 }
 
 fn open_span(connection: &Connection, id: TaskId, schedule: Option<&str>, now: Timestamp) -> Result<(), DbError> {
@@ -577,6 +604,30 @@ mod tests {
     fn spans(database: &Database, task: &TaskRecord) -> Vec<(i64, Option<i64>, String)> {
         let spans = database.spans(task.id).unwrap();
         spans.into_iter().map(|span| (span.from.ms(), span.until.map(Timestamp::ms), span.schedule)).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_saved_to_wait_is_paused_from_that_moment_on_and_other_bytes_may_forget() {
+        let home = Home::new();
+        let database = home.open();
+        let waits = TaskTerms { paused_for: Some("first".to_owned()), schedule: Some("daily".to_owned()), ..terms("a") };
+        let id = TaskId::fresh();
+        assert_eq!(database.add_task(id, waits.clone(), at(1), Vec::new()).await.unwrap(), TaskChange::Done);
+        let task = database.task_by_id(id).unwrap().unwrap();
+        assert_eq!(task.pause_reason.as_deref(), Some("first"));
+        assert_eq!(spans(&database, &task).iter().filter(|(_, until, _)| until.is_none()).count(), 0);
+        assert_eq!(database.change_pause(id, "other".to_owned(), "x".to_owned()).await.unwrap(), TaskChange::Changed);
+        assert_eq!(database.change_pause(id, "first".to_owned(), "second".to_owned()).await.unwrap(), TaskChange::Done);
+        let keep = || format!("INSERT INTO state (subject, key, value) VALUES ('{}', 'k', 'v') ON CONFLICT DO NOTHING", id.subject());
+        let kept = || database.state(&id.subject()).unwrap().len();
+        force(&database, &keep()).await.unwrap();
+        let same = TaskTerms { forgets_state: true, ..waits.clone() };
+        let seen = again(&database, &task);
+        assert_eq!((change(&database, &seen, same, 2).await, kept()), (TaskChange::Done, 1));
+        assert_eq!(again(&database, &task).pause_reason.as_deref(), Some("second"), "it was paused already");
+        let others = TaskTerms { digest: Digest::from_bytes([8; 32]), forgets_state: true, ..waits };
+        let seen = again(&database, &task);
+        assert_eq!((change(&database, &seen, others, 3).await, kept()), (TaskChange::Done, 0));
     }
 
     #[tokio::test]

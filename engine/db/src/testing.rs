@@ -80,6 +80,8 @@ pub(crate) async fn force(database: &Database, sql: &str) -> Result<usize, DbErr
 /// A task that is due every hour and is granted nothing.
 pub(crate) fn terms(name: &str) -> TaskTerms {
     TaskTerms {
+        paused_for: None,
+        forgets_state: false,
         name: name.parse().unwrap(),
         digest: Digest::from_bytes([7; 32]),
         definition: "{}".to_owned(),

@@ -267,6 +267,7 @@ impl From<ApprovalError> for CommandError {
                 command.hint(format!("`wardroom approval reject {id}` puts it away; it can be asked for again."))
             }
             ApprovalError::Expired(_) => command.hint("It can be asked for again."),
+            ApprovalError::TooMuch(..) => command.hint("Ask for less at once: a folder instead of its files, a host instead of its paths."),
             ApprovalError::Full => command.hint("`wardroom approval list` shows them; approve or reject some."),
             _ => command,
         }

@@ -9,6 +9,7 @@
 //! those bytes or to nobody, once. Nothing here asks whether the one who decides
 //! is a person: the doors do, each in its way.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,9 +18,11 @@ use wardroom_core::capability::{Capability, Grants, Scope};
 use wardroom_core::clock::Timestamp;
 use wardroom_core::credential::CredentialName;
 use wardroom_core::id::Digest;
+use wardroom_core::program::Format;
 use wardroom_core::task::TaskId;
 use wardroom_db::{
-    ApprovalId, ApprovalRecord, ApprovalStatus, Asking, DbError, Decision, Gift, GrantRecord, MAX_WAITING_APPROVALS, NewApproval, NewGrant,
+    ApprovalId, ApprovalRecord, ApprovalStatus, Asking, CredentialId, DbError, Decision, Gift, GrantRecord, MAX_WAITING_APPROVALS,
+    NewApproval, NewGrant,
 };
 
 use crate::audit::{self, event};
@@ -34,6 +37,10 @@ use crate::wardroom::Wardroom;
 pub const APPROVAL_LASTS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Bytes of a reason at most.
 pub const MAX_REASON: usize = 1024;
+/// Grants of one approval: what a person can take in.
+pub const MAX_ASKED: usize = 16;
+/// Bytes of their texts together.
+pub const MAX_ASKED_BYTES: usize = 4096;
 /// Approvals that one list shows.
 pub const MAX_LISTED: u64 = 1000;
 
@@ -41,7 +48,7 @@ pub const MAX_LISTED: u64 = 1000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 enum Asked {
-    Grants { task: TaskId, digest: Digest, grants: Vec<AskedGrant> },
+    Grants { task: TaskId, digest: Digest, format: Format, grants: Vec<AskedGrant> },
     RemoveCredential { name: CredentialName, force: bool },
 }
 
@@ -50,6 +57,9 @@ enum Asked {
 struct AskedGrant {
     capability: Capability,
     scope: String,
+    /// Which credential it names: another one of that name is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    credential: Option<CredentialId>,
 }
 
 /// An approval as it is shown.
@@ -69,6 +79,12 @@ pub struct ApprovalView {
     /// What it would give, where that still means something here.
     #[serde(skip)]
     pub scopes: Vec<Scope>,
+    /// What else to know before saying yes: what it holds already, and where
+    /// credentials may be sent.
+    pub beside: Vec<String>,
+    /// Where its program can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program: Option<PathBuf>,
     /// Why, in the words of whoever asked.
     pub reason: String,
     /// The client's session that asked.
@@ -119,6 +135,9 @@ pub enum ApprovalError {
     /// The reason is too long, or missing.
     #[error("the reason has {0} bytes: expected 1 to {MAX_REASON}")]
     Reason(usize),
+    /// Nobody could take it in at once.
+    #[error("it asks for {0} grants of {1} bytes together: expected at most {MAX_ASKED} of {MAX_ASKED_BYTES}")]
+    TooMuch(usize, usize),
     /// Too many wait.
     #[error("{MAX_WAITING_APPROVALS} approvals wait already")]
     Full,
@@ -155,7 +174,8 @@ pub(crate) fn paused_for(id: ApprovalId) -> String {
     format!("waits for approval {id}")
 }
 
-/// The approval that a task waits for, where that is why it is paused.
+/// The approval that a task was to wait for, where that is why it is paused;
+/// whether it can still be given is not looked at.
 #[must_use]
 pub fn waited_for(task: &Task) -> Option<ApprovalId> {
     task.record.pause_reason.as_deref()?.strip_prefix("waits for approval ")?.parse().ok()
@@ -196,8 +216,19 @@ impl Wardroom {
         }
         let resolved = self.resolve(task.request(crate::task::check::trial())).await.map_err(TaskError::from)?;
         resolved.authorize(&Grants(wanted.clone())).map_err(|error| TaskError::from(ResolveError::from(error)))?;
-        let grants = stored(&wanted).into_iter().map(|NewGrant { capability, scope }| AskedGrant { capability, scope }).collect();
-        let asked = Asked::Grants { task: task.id(), digest: task.record.digest, grants };
+        let mut grants = Vec::new();
+        for (scope, NewGrant { capability, scope: text }) in wanted.iter().zip(stored(&wanted)) {
+            let credential = match scope {
+                Scope::Credential(credential) => self.db.credential(&credential.name)?.map(|found| found.id),
+                _ => None,
+            };
+            grants.push(AskedGrant { capability, scope: text, credential });
+        }
+        let bytes = grants.iter().map(|grant| grant.scope.len()).sum();
+        if grants.len() > MAX_ASKED || bytes > MAX_ASKED_BYTES {
+            return Err(ApprovalError::TooMuch(grants.len(), bytes));
+        }
+        let asked = Asked::Grants { task: task.id(), digest: task.record.digest, format: task.definition.program.format, grants };
         self.ask(task.id().subject(), &asked, reason).await
     }
 
@@ -272,9 +303,16 @@ impl Wardroom {
         let now = self.clock.now();
         let over = now >= record.expires_at || now < record.created_at;
         let status = if record.status == ApprovalStatus::Waiting && over { "expired" } else { record.status.name() };
+        let (mut beside, mut program) = (Vec::new(), None);
         let (about, digest, asks, scopes) = match asked(record)? {
-            Asked::Grants { task, digest, grants } => {
+            Asked::Grants { task, digest, format, grants } => {
                 let name = self.db.task_by_id(task)?.map_or_else(|| format!("{task} (removed)"), |task| task.name.to_string());
+                program = Some(self.components().path(digest, format)).filter(|path| path.exists());
+                let held = self.db.grants(&record.subject, Some(digest))?;
+                beside.extend(held.iter().map(|grant| format!("it holds already {}={}", grant.capability.flag(), grant.scope)));
+                for name in grants.iter().filter_map(|grant| self.stored_scope(&record_of(record, digest, grant))) {
+                    beside.extend(self.where_to(&name)?);
+                }
                 let flags = grants.iter().map(|grant| format!("{}={}", grant.capability.flag(), grant.scope)).collect();
                 let scopes = grants.iter().filter_map(|grant| self.stored_scope(&record_of(record, digest, grant))).collect();
                 (format!("task {name}"), Some(digest), flags, scopes)
@@ -285,7 +323,35 @@ impl Wardroom {
             }
         };
         let ApprovalRecord { id, created_at, expires_at, decided_at, reason, session, .. } = record.clone();
-        Ok(ApprovalView { id, status, about, digest, asks, scopes, reason, session, created_at, expires_at, decided_at })
+        Ok(ApprovalView { id, status, about, digest, asks, scopes, beside, program, reason, session, created_at, expires_at, decided_at })
+    }
+
+    /// Where a credential's value may be sent, where that is not in the scope.
+    fn where_to(&self, scope: &Scope) -> Result<Option<String>, ApprovalError> {
+        let Scope::Credential(scope) = scope else { return Ok(None) };
+        let Some(found) = self.db.credential(&scope.name)?.filter(|_| scope.host.is_none()) else { return Ok(None) };
+        let hosts: Vec<String> = found.hosts.iter().map(ToString::to_string).collect();
+        let hosts = if hosts.is_empty() { "nowhere yet".to_owned() } else { hosts.join(", ") };
+        let value = if found.sealed.is_none() { ", and has no value yet" } else { "" };
+        Ok(Some(format!("{} may be sent to {hosts}{value}", scope.name)))
+    }
+
+    /// The approval that a task waits for and that can still be given.
+    ///
+    /// # Errors
+    ///
+    /// [`ApprovalError::Db`].
+    pub fn waits_for(&self, task: &Task) -> Result<Option<ApprovalId>, ApprovalError> {
+        let subject = task.id().subject();
+        let waiting = self.db.approvals(Some(ApprovalStatus::Waiting), MAX_LISTED)?;
+        for record in waiting.iter().filter(|record| record.subject == subject) {
+            let view = self.approval_view(record)?;
+            let is_its = waited_for(task).is_none_or(|id| id == record.id);
+            if is_its && view.status == ApprovalStatus::Waiting.name() && view.digest == Some(task.record.digest) {
+                return Ok(Some(record.id));
+            }
+        }
+        Ok(None)
     }
 
     /// A person said yes.
@@ -299,15 +365,26 @@ impl Wardroom {
         let record = self.approval_record(&id.to_string())?;
         let (asked, now) = (asked(&record)?, self.clock.now());
         let gift = match &asked {
-            Asked::Grants { task, digest, grants } => {
+            Asked::Grants { task, digest, format, grants } => {
+                let found = self.db.task_by_id(*task)?.ok_or(ApprovalError::Stale(id))?;
+                let revision = found.revision;
+                // The same text in another language is another program.
+                if Task::read(found)?.definition.program.format != *format {
+                    return Err(ApprovalError::Stale(id));
+                }
                 for grant in grants {
+                    if let Some(Scope::Credential(scope)) = self.stored_scope(&record_of(&record, *digest, grant))
+                        && self.db.credential(&scope.name)?.map(|found| found.id) != grant.credential
+                    {
+                        return Err(ApprovalError::Stale(id));
+                    }
                     // Given is what was asked for, not what took its place.
                     if self.stored_scope(&record_of(&record, *digest, grant)).is_none() {
                         return Err(ApprovalError::Moved { id, scope: grant.scope.clone() });
                     }
                 }
                 let grants = grants.iter().map(|grant| NewGrant { capability: grant.capability, scope: grant.scope.clone() });
-                Gift::Grants { task: *task, digest: *digest, grants: grants.collect(), paused_for: paused_for(id) }
+                Gift::Grants { task: *task, revision, digest: *digest, grants: grants.collect(), paused_for: paused_for(id) }
             }
             Asked::RemoveCredential { name, force } => {
                 self.decidable(&record)?;
@@ -362,6 +439,6 @@ fn asked(record: &ApprovalRecord) -> Result<Asked, ApprovalError> {
 }
 
 fn record_of(record: &ApprovalRecord, digest: Digest, grant: &AskedGrant) -> GrantRecord {
-    let AskedGrant { capability, scope } = grant.clone();
+    let AskedGrant { capability, scope, .. } = grant.clone();
     GrantRecord { subject: record.subject.clone(), digest, capability, scope, created_at: record.created_at }
 }

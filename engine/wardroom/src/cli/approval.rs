@@ -1,9 +1,9 @@
 //! `wardroom approval`.
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IsTerminal as _, Write};
 use std::process::ExitCode;
 
-use wardroom_core::text::for_terminal_line;
+use wardroom_core::text::{for_terminal_line, truncated};
 
 use super::ask;
 use super::error::CommandError;
@@ -11,6 +11,8 @@ use super::show::{self, BOLD, DIM, WARN};
 use crate::approval::ApprovalView;
 use crate::wardroom::Wardroom;
 
+/// Bytes of a reason that are shown.
+const MAX_SHOWN_REASON: usize = 200;
 /// What codes are made of: no two look alike.
 const LETTERS: &[u8; 16] = b"bcdfghjkmnpqrtwx";
 
@@ -84,31 +86,48 @@ fn list(views: &[ApprovalView], json: bool) -> Result<(), CommandError> {
         return show::print("nothing waits for you\n");
     }
     let row = |view: &ApprovalView| {
-        vec![view.id.to_string(), view.status.to_owned(), view.about.clone(), view.asks.join("\n"), view.reason.clone()]
+        vec![view.id.to_string(), view.status.to_owned(), view.about.clone(), view.asks.join("\n"), one_line(&view.reason)]
     };
     show::table(&["approval", "status", "about", "asks for", "why"], views.iter().map(row))
 }
 
+/// What was written by somebody else first and in one line, what would be given
+/// last, above the question: nothing pushes it off the screen.
 fn show_one(view: &ApprovalView) -> Result<(), CommandError> {
     show::print(&format!("{BOLD}{}{BOLD:#}: {}\n", for_terminal_line(&view.about), view.status))?;
     let words: Vec<String> = if view.scopes.is_empty() { view.asks.clone() } else { view.scopes.iter().map(ask::words).collect() };
     let pairs = [
+        Some(("why", one_line(&view.reason))),
         Some(("approval", view.id.to_string())),
-        view.digest.map(|digest| ("program", digest.to_string())),
-        Some(("asks for", words.join("\n"))),
-        (view.asks != words).then(|| ("as flags", view.asks.join("\n"))),
-        Some(("why", view.reason.clone())),
         view.session.clone().map(|session| ("asked by", format!("an assistant, session {session}"))),
         Some(("asked at", view.created_at.to_string())),
         Some(("expires", view.expires_at.to_string())),
         view.decided_at.map(|at| ("decided", at.to_string())),
+        view.digest.map(|digest| ("program", digest.to_string())),
+        view.program.as_ref().map(|path| ("text at", path.display().to_string())),
+        (!view.beside.is_empty()).then(|| ("know that", listed(&view.beside))),
+        Some(("asks for", listed(&words))),
     ];
     show::pairs(pairs.into_iter().flatten())
 }
 
+/// One line each, whatever stands in them.
+fn listed(lines: &[String]) -> String {
+    lines.iter().map(|line| for_terminal_line(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// Words of whoever asked: no line breaks, no runs of blanks, no end of them.
+fn one_line(reason: &str) -> String {
+    let words = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    let cut = truncated(&words, MAX_SHOWN_REASON);
+    let more = if cut.len() < words.len() { " …" } else { "" };
+    format!("\"{}{more}\"", for_terminal_line(cut))
+}
+
 async fn approve(wardroom: &Wardroom, id: &str) -> Result<ExitCode, CommandError> {
     let view = wardroom.approval(id)?;
-    if !ask::possible() {
+    // Shown it has to be, too.
+    if !ask::possible() || !std::io::stdout().is_terminal() {
         return Err(CommandError::operator("an approval is given by a person, in a terminal")
             .hint(format!("Run `wardroom approval approve {}` in a terminal, and type the code that it shows.", view.id)));
     }

@@ -196,7 +196,8 @@ async fn set(wardroom: &Wardroom, name: &CredentialName, terms: &Terms) -> Resul
         wardroom.change_credential(name, terms).await?;
         return done(&format!("{name} is changed."), name, &[]);
     };
-    wardroom.credential(name)?;
+    // Before it is typed: an assistant may have named the hosts.
+    show::line(&format!("{name} may be sent to: {}", hosts(&wardroom.credential(name)?)));
     let warnings = wardroom.set_credential_value(name, &secret::value(name.as_str())?).await?;
     done(&format!("{name} has its value."), name, &warnings)
 }

@@ -424,7 +424,14 @@ impl AddArguments {
         let base = here()?;
         let mut draft = TaskDraft { name: self.name, program: self.program, args: self.args, ..TaskDraft::default() };
         self.flags.apply(&base, &mut draft)?;
-        let saving = Saving { draft: draft.clone(), seen: None, base: &base, text_params: self.flags.params.clone(), bytes: Bytes::Read };
+        let saving = Saving {
+            draft: draft.clone(),
+            seen: None,
+            base: &base,
+            text_params: self.flags.params.clone(),
+            bytes: Bytes::Read,
+            paused_for: None,
+        };
         let saved = wardroom.save_task(saving).await?;
         let saved = grant_on_terminal(wardroom, saved, self.json).await?;
         saved_words(wardroom, &saved, "saved", self.json)
@@ -444,7 +451,7 @@ pub(super) async fn grant_on_terminal(wardroom: &Wardroom, saved: Saved, json: b
     let mut draft = wardroom.draft_of(&saved.task)?;
     draft.grants = draft.grants.with(GrantTexts::from_scopes(&granted));
     let base = saved.task.definition.base.clone();
-    let saving = Saving { draft, seen: Some(&saved.task), base: &base, text_params: Vec::new(), bytes: Bytes::Pinned };
+    let saving = Saving { draft, seen: Some(&saved.task), base: &base, text_params: Vec::new(), bytes: Bytes::Pinned, paused_for: None };
     Ok(wardroom.save_task(saving).await?)
 }
 
@@ -500,7 +507,9 @@ impl EditArguments {
             draft.grants = draft.grants.without(&self.revoke);
             let base = task.definition.base.clone();
             let text_params = self.flags.params.clone();
-            wardroom.save_task(Saving { draft, seen: Some(&task), base: &base, text_params, bytes: Bytes::Pinned }).await?
+            wardroom
+                .save_task(Saving { draft, seen: Some(&task), base: &base, text_params, bytes: Bytes::Pinned, paused_for: None })
+                .await?
         };
         saved_words(wardroom, &saved, "changed", self.json)
     }
@@ -518,8 +527,9 @@ impl UpgradeArguments {
             draft.params = params(input)?;
         }
         let base = task.definition.base.clone();
-        let saved =
-            wardroom.save_task(Saving { draft, seen: Some(&task), base: &base, text_params: self.params, bytes: Bytes::Read }).await?;
+        let saved = wardroom
+            .save_task(Saving { draft, seen: Some(&task), base: &base, text_params: self.params, bytes: Bytes::Read, paused_for: None })
+            .await?;
         let is_new = saved.task.record.digest != task.record.digest;
         if is_new && !self.json {
             // Whoever upgrades at the terminal decides that the new bytes keep it.

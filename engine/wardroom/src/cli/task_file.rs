@@ -120,7 +120,9 @@ impl ImportArguments {
             on_failure: draft.on_failure.take(),
             on_recovery: draft.on_recovery.take(),
         };
-        let saved = wardroom.save_task(Saving { draft, seen: None, base: &base, text_params: Vec::new(), bytes: Bytes::Read }).await?;
+        let saved = wardroom
+            .save_task(Saving { draft, seen: None, base: &base, text_params: Vec::new(), bytes: Bytes::Read, paused_for: None })
+            .await?;
         let saved = grant_on_terminal(wardroom, saved, self.json).await?;
         let dropped = flags(&theirs, &linked);
         if self.json {
@@ -203,6 +205,6 @@ async fn edited(wardroom: &Wardroom, task: &Task, editor: &str, path: &Path, bef
     }
     let draft = TaskDraft::parse(&text)?;
     let base = task.definition.base.clone();
-    let saving = Saving { draft, seen: Some(task), base: &base, text_params: Vec::new(), bytes: Bytes::Pinned };
+    let saving = Saving { draft, seen: Some(task), base: &base, text_params: Vec::new(), bytes: Bytes::Pinned, paused_for: None };
     Ok(Some(wardroom.save_task(saving).await?))
 }

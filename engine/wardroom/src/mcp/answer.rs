@@ -32,7 +32,12 @@ pub(super) struct Answer {
     is_failed: bool,
     /// The approval that it asked for.
     asks: Option<ApprovalId>,
+    /// What was left out of it, because it is too long with that.
+    shortenings: usize,
 }
+
+/// What is left out first: all of it can be read in parts.
+const SHORTENED: [&str; 4] = ["log", "result", "params", "error"];
 
 /// Why a tool did not do what was asked.
 #[derive(Debug)]
@@ -52,7 +57,7 @@ impl Answer {
         if let Value::Object(fields) = fields {
             structured.extend(fields);
         }
-        Self { structured, text: text.into(), is_failed: false, asks: None }
+        Self { structured, text: text.into(), is_failed: false, asks: None, shortenings: 0 }
     }
 
     /// It asked a person for this.
@@ -81,9 +86,26 @@ impl Answer {
         self
     }
 
+    fn structured_bytes(&self) -> usize {
+        serde_json::to_string(&self.structured).map_or(usize::MAX, |text| text.len())
+    }
+
+    /// The same with one thing less.
+    fn shorter(mut self) -> Self {
+        if let Some(value) = SHORTENED.get(self.shortenings).and_then(|name| self.structured.get_mut(*name)) {
+            *value = if value.is_array() { json!([]) } else { Value::Null };
+            self.structured.insert("shortened".to_owned(), Value::Bool(true));
+        }
+        self.shortenings += 1;
+        self
+    }
+
     /// As the protocol has it.
     pub(super) fn into_result(self) -> CallToolResult {
         let text = shortened(&for_terminal(&self.text));
+        if self.structured_bytes() + text.len() > MAX_ANSWER && self.shortenings < SHORTENED.len() {
+            return self.shorter().into_result();
+        }
         let structured = Value::Object(self.structured);
         let bytes = structured.to_string().len() + text.len();
         if bytes > MAX_ANSWER {
@@ -134,6 +156,7 @@ impl From<TaskError> for Refused {
         let code = match &error {
             TaskError::Unknown { .. } => "task_not_found",
             TaskError::Exists(_) => "task_exists",
+            TaskError::Changed(_) => "conflict",
             TaskError::Schedules | TaskError::Schedule(_) | TaskError::Zone(_) | TaskError::Rule(_) => "invalid_schedule",
             TaskError::NoCredential(_) => "credential_not_found",
             TaskError::Resolve(error) => resolve_code(error),
@@ -233,7 +256,11 @@ impl From<UnknownTemplate> for Refused {
 pub(super) fn fitting<T: Serialize>(items: impl IntoIterator<Item = T>) -> (Vec<Value>, bool) {
     let (mut page, mut bytes) = (Vec::new(), 0);
     for item in items {
-        let value = serde_json::to_value(item).unwrap_or(Value::Null);
+        let mut value = serde_json::to_value(item).unwrap_or(Value::Null);
+        if value.to_string().len() > PAGE {
+            // One that no page holds is told of, and keeps no other from its place.
+            value = json!({ "name": value.get("name"), "id": value.get("id"), "shortened": true });
+        }
         bytes += value.to_string().len() + 1;
         if bytes > PAGE && !page.is_empty() {
             return (page, true);
@@ -266,6 +293,15 @@ mod tests {
     }
 
     #[test]
+    fn a_run_is_answered_with_its_id_however_much_it_said() {
+        let log = vec!["\u{1}".repeat(1000); 30];
+        let fields = json!({ "execution_id": "abc", "status": "success", "log": log, "result": 1 });
+        let result = Answer::new(fields, "short").into_result().structured_content.unwrap();
+        assert_eq!((&result["execution_id"], &result["log"], &result["result"]), (&json!("abc"), &json!([]), &json!(1)));
+        assert_eq!(result["shortened"], true);
+    }
+
+    #[test]
     fn long_texts_come_in_parts_that_join() {
         let text = "äöü€".repeat(1000);
         let (mut whole, mut from) = (String::new(), Some(0));
@@ -281,8 +317,10 @@ mod tests {
 
     #[test]
     fn a_page_holds_what_fits_and_at_least_one() {
-        let (page, more) = fitting(vec!["x".repeat(PAGE); 3]);
+        let (page, more) = fitting(vec!["x".repeat(PAGE / 2); 3]);
         assert_eq!((page.len(), more), (1, true));
+        let (page, more) = fitting([json!({ "name": "a", "x": "y".repeat(PAGE) }), json!({ "name": "b" })]);
+        assert_eq!((page, more), (vec![json!({ "name": "a", "id": null, "shortened": true }), json!({ "name": "b" })], false));
         let (page, more) = fitting(vec![1, 2, 3]);
         assert_eq!((page.len(), more), (3, false));
     }

@@ -135,7 +135,7 @@ impl Server {
     }
 
     /// Records that a client wanted a tool that its profile does not have.
-    async fn note_refused(&self, tool: &str) {
+    pub(in crate::mcp) async fn note_refused(&self, tool: &str) {
         let is_first = self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(tool.to_owned());
         if is_first {
             let detail = serde_json::json!({ "profile": self.options.profile.name() });

@@ -10,7 +10,14 @@ pub(super) fn object(properties: Value, required: &[&str]) -> Value {
 
 /// What a tool answers: `success`, and these beside it.
 pub(super) fn answer(properties: Value) -> Value {
-    let mut all = Map::from_iter([("success".to_owned(), json!({ "type": "boolean" }))]);
+    let mut all = Map::from_iter([
+        ("success".to_owned(), json!({ "type": "boolean" })),
+        // A refusal has these: a word, and words for people.
+        ("error".to_owned(), json!({ "type": ["object", "string", "null"] })),
+        ("message".to_owned(), json!({ "type": ["string", "null"] })),
+        ("hint".to_owned(), json!({ "type": ["string", "null"] })),
+        ("approved".to_owned(), json!({ "type": "boolean" })),
+    ]);
     if let Value::Object(properties) = properties {
         all.extend(properties);
     }

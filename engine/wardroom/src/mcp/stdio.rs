@@ -93,7 +93,10 @@ pub async fn serve_stdio(wardroom: Arc<Wardroom>, options: ServerOptions) -> Res
         interrupt(&wardroom).await;
     };
     let done = tokio::select! {
-        done = serving => done,
+        done = serving => {
+            interrupt(&wardroom).await;
+            done
+        }
         () = over => Ok(()),
     };
     done

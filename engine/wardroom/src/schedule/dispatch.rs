@@ -414,7 +414,16 @@ mod tests {
             "missed": null, "overlap": "queue", "rate": null, "retry": "off", "pause_after": 5, "keep": "all",
         });
         let (links, grants) = (Vec::new(), Vec::new());
-        let terms = TaskTerms { name: name.parse().unwrap(), digest, definition: definition.to_string(), schedule: None, links, grants };
+        let terms = TaskTerms {
+            name: name.parse().unwrap(),
+            digest,
+            definition: definition.to_string(),
+            schedule: None,
+            links,
+            grants,
+            paused_for: None,
+            forgets_state: false,
+        };
         let id = TaskId::fresh();
         assert_eq!(wardroom.db.add_task(id, terms, wardroom.clock.now(), Vec::new()).await.unwrap(), TaskChange::Done);
         id

@@ -53,6 +53,8 @@ pub struct Saving<'a> {
     pub text_params: Vec<(String, String)>,
     /// Which bytes the program stands for.
     pub bytes: Bytes,
+    /// Why it is paused as it is saved, where it is.
+    pub paused_for: Option<String>,
 }
 
 /// A task that was, or could be, saved.
@@ -132,6 +134,18 @@ impl Wardroom {
         requested(&plan.resolved().requests).iter().filter(asked).cloned().collect()
     }
 
+    /// What a draft asks for and would not be granted; with `more` beside it,
+    /// which lies within what its program declares. Nothing is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`] says what does not hold.
+    pub async fn would_lack(&self, saving: &Saving<'_>, more: &[Scope]) -> Result<Vec<Scope>, TaskError> {
+        let plan = self.judge(saving).await?.plan;
+        plan.resolved().clone().authorize(&Grants(more.to_vec())).map_err(crate::execution::resolve::ResolveError::from)?;
+        Ok(plan.missing().clone())
+    }
+
     /// Judges a draft.
     pub(super) async fn judge(&self, saving: &Saving<'_>) -> Result<Judged, TaskError> {
         let draft = &saving.draft;
@@ -179,6 +193,9 @@ impl Wardroom {
             schedule: schedule.as_ref().map(|schedule| to_json(schedule, &name)).transpose()?,
             links,
             grants: stored(&grants),
+            paused_for: saving.paused_for.clone(),
+            // Kept by one program, and read by another that nobody looked at.
+            forgets_state: matches!(saving.bytes, Bytes::Given(_)),
         };
         let warnings = self.warnings(&plan, &grants)?;
         Ok(Judged { id, terms, program, plan, warnings, at: now })

@@ -11,7 +11,7 @@ use super::super::Profile;
 use super::super::answer::{Answer, Refused, fitting};
 use super::super::schema;
 use super::super::tool::{ADDS, Call, Done, LOOKS, SETS, Tool};
-use crate::credential::Addition;
+use crate::credential::{Addition, CredentialView};
 
 pub(in super::super) const TOOLS: &[Tool] = &[
     Tool {
@@ -20,8 +20,16 @@ pub(in super::super) const TOOLS: &[Tool] = &[
         about: "Lists credentials by name, with their kinds, the hosts that they are for, and whether they have a value; never a value.",
         least: Profile::Read,
         hints: LOOKS,
-        input: || schema::object(json!({}), &[]),
-        output: || schema::answer(json!({ "credentials": { "type": "array", "items": { "type": "object" } } })),
+        input: || {
+            let offset = schema::whole("How many to leave out: `next_offset` of the answer before", 0, 1_000_000, 0);
+            schema::object(json!({ "offset": offset }), &[])
+        },
+        output: || {
+            schema::answer(json!({
+                "credentials": { "type": "array", "items": { "type": "object" } },
+                "next_offset": { "type": ["integer", "null"] },
+            }))
+        },
         call: list_credentials,
     },
     Tool {
@@ -72,16 +80,24 @@ pub(in super::super) const TOOLS: &[Tool] = &[
     },
 ];
 
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    offset: usize,
+}
+
 fn list_credentials(call: Call<'_>) -> Done<'_> {
     Box::pin(async move {
-        let views = call.server.wardroom.credentials()?;
+        let Page { offset } = call.read()?;
+        let views: Vec<CredentialView> = call.server.wardroom.credentials()?.into_iter().skip(offset).collect();
         let lines: Vec<String> = views
             .iter()
             .map(|view| format!("{} ({}){}", view.record.name, view.record.kind.name(), if view.has_value { "" } else { ", no value yet" }))
             .collect();
-        let (credentials, _) = fitting(views);
+        let (credentials, more) = fitting(&views);
+        let next = more.then_some(offset + credentials.len());
         let text = if lines.is_empty() { "no credentials".to_owned() } else { lines.join("\n") };
-        Ok(Answer::new(json!({ "credentials": credentials }), text))
+        Ok(Answer::new(json!({ "credentials": credentials, "next_offset": next }), text))
     })
 }
 
@@ -107,6 +123,7 @@ fn add_credential(call: Call<'_>) -> Done<'_> {
         let wardroom = &call.server.wardroom;
         let command = format!("wardroom credential set {name}");
         if value.is_some() && !wardroom.config().mcp.accept_secret_values {
+            call.server.note_refused("add_credential:value").await;
             let message = "values do not pass through here: leave `value` away, and let a person give it".to_owned();
             let hint = format!(
                 "Add it without a value; then a person runs `{command}`. (`[mcp] accept_secret_values = true` in config.toml would accept them.)"

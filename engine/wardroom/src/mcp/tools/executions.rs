@@ -89,11 +89,11 @@ pub(in super::super) const TOOLS: &[Tool] = &[
         output: || {
             schema::answer(json!({
                 "execution": { "type": "object" },
+                "session": { "type": ["string", "null"] },
                 "params": { "type": ["object", "string"] },
                 "access": {},
                 "result": {},
                 "next_result_offset": { "type": ["integer", "null"] },
-                "error": { "type": ["object", "null"] },
                 "log": { "type": "array", "items": { "type": "object" } },
                 "next_log_offset": { "type": ["integer", "null"] },
             }))
@@ -280,7 +280,7 @@ fn get_execution(call: Call<'_>) -> Done<'_> {
         let room = PAGE - MAX_RESULT - 10_000;
         let mut bytes = 0;
         let fits = |line: &&wardroom_db::LineRecord| {
-            bytes += line.line.text.len() * 2 + 80;
+            bytes += json!(line.line).to_string().len() + 1;
             bytes <= room
         };
         let shown_lines: Vec<_> = lines.iter().take_while(fits).collect();
@@ -304,6 +304,7 @@ fn get_execution(call: Call<'_>) -> Done<'_> {
         }
         let fields = json!({
             "execution": record.summary,
+            "session": record.session,
             "params": params,
             "access": record.access,
             "result": result,

@@ -49,7 +49,7 @@ impl Telling {
 
 impl Live for Telling {
     fn line(&self, line: &LogLine) {
-        let text = format!("{}: {}", line.level.name(), line.text);
+        let text = for_terminal_line(truncated(&format!("{}: {}", line.level.name(), line.text), MAX_NEWS));
         self.tell(None, &text);
         let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if last.len() == LAST_LINES {
@@ -158,7 +158,6 @@ pub(in super::super) fn ended_schema() -> Value {
         "status": { "type": "string" },
         "result": {},
         "next_result_offset": { "type": ["integer", "null"] },
-        "error": { "type": ["object", "null"] },
         "denied": { "type": "array", "items": { "type": "object" } },
         "log": { "type": "array", "items": { "type": "string" } },
         "redactions": { "type": "integer" },

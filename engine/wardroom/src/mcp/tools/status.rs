@@ -43,7 +43,7 @@ fn get_status(call: Call<'_>) -> Done<'_> {
         let running = wardroom.list(&of(Status::Running, 20)).await?;
         let failures = wardroom.list(&of(Status::Failed, 5)).await?;
         let waiting = wardroom.approvals(true)?;
-        let (approvals, _) = fitting(waiting.iter().take(20));
+        let (approvals, _) = fitting(waiting.iter().take(10));
         let scheduler = wardroom.scheduler_lives();
         let vault = wardroom.vault_status()?.map(|vault| vault.source);
         let mut text = format!(

@@ -3,7 +3,6 @@
 //! A task that asks for what nobody granted is saved and waits: what it asks for
 //! becomes one approval, and the yes to it lets the task go on.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +34,8 @@ use crate::template;
 pub(super) const MAX_CODE: usize = 256 << 10;
 /// Bytes of one task as JSON.
 const MAX_VIEW: usize = 16_000;
+/// Why a task is paused while what it asks for is being asked.
+const BEING_ASKED: &str = "saved by an assistant; what it asks for was not asked yet";
 /// Why a task is paused that an assistant switched off.
 const SWITCHED_OFF: &str = "switched off by an assistant";
 
@@ -259,7 +260,8 @@ fn get_task(call: Call<'_>) -> Done<'_> {
             0 => Vec::new(),
             limit => wardroom.list(&Filter { task: Some(name), limit, ..Filter::default() }).await?,
         };
-        let waits = waited_for(&task).map(|id| id.to_string());
+        let waits = if task.record.paused_at.is_some() { wardroom.waits_for(&task)? } else { None };
+        let waits = waits.map(|id| id.to_string());
         let mut text = line(&view);
         if !missing.is_empty() {
             text = format!("{text}\nlacks: {}", missing.join(" "));
@@ -367,15 +369,22 @@ fn schedule_task(call: Call<'_>) -> Done<'_> {
                 (Bytes::Read, template.source)
             }
             (None, Some(code)) => {
-                server.author_only("code")?;
+                server.author_only("code").await?;
                 (Bytes::Given(Arc::new(script(code, new.language, &new.name))), code.as_str())
             }
             _ => return Err(Refused::arguments("expected either `template_id` or `code`")),
         };
         let credentials = server.credentials_of(source, &new.credentials)?;
         let base = server.options.base.clone();
-        let saved = server.wardroom.save_task(Saving { draft, seen: None, base: &base, text_params: Vec::new(), bytes }).await?;
-        let wanted = saved.missing.iter().cloned().chain(credentials).collect();
+        let mut saving = Saving { draft, seen: None, base: &base, text_params: Vec::new(), bytes, paused_for: None };
+        let lacks = server.wardroom.would_lack(&saving, &credentials).await?;
+        let wanted: Vec<Scope> = lacks.into_iter().chain(credentials).collect();
+        if !wanted.is_empty() {
+            saving.paused_for = Some(BEING_ASKED.to_owned());
+        } else if !new.enabled {
+            saving.paused_for = Some(SWITCHED_OFF.to_owned());
+        }
+        let saved = server.wardroom.save_task(saving).await?;
         server.saved(saved, wanted, Some(new.enabled), "saved").await
     })
 }
@@ -402,8 +411,12 @@ fn update_task(call: Call<'_>) -> Done<'_> {
         let server = call.server;
         let task = server.wardroom.task(&change.name)?;
         let mut draft = server.wardroom.draft_of(&task)?;
-        // What it lacked before is known to whoever granted the rest.
-        let lacked = server.wardroom.plan_of(&task).await.map(|plan| plan.missing().clone()).unwrap_or_default();
+        // What it lacked before is known to whoever granted the rest; unless it waits for that, and is to wait for
+        // all of it from now on.
+        let lacked = match server.wardroom.waits_for(&task)? {
+            Some(_) => Vec::new(),
+            None => server.wardroom.plan_of(&task).await.map(|plan| plan.missing().clone()).unwrap_or_default(),
+        };
         if let Some(name) = &change.new_name {
             draft.name.clone_from(name);
         }
@@ -416,48 +429,58 @@ fn update_task(call: Call<'_>) -> Done<'_> {
         let mut bytes = Bytes::Pinned;
         let mut source = String::new();
         if let Some(code) = change.code {
-            server.author_only("code")?;
+            server.author_only("code").await?;
             let program = script(&code, change.language, &draft.name);
             if program.digest != task.record.digest {
                 // Other bytes by an assistant keep nothing.
                 draft.grants = crate::execution::grants::GrantTexts::default();
+                bytes = Bytes::Given(Arc::new(program));
+            } else if program.format != task.definition.program.format {
+                return Err(Refused::arguments(
+                    "the same text in another language is another program, which nobody looked at: change the text as well",
+                ));
             }
-            bytes = Bytes::Given(Arc::new(program));
             source = code;
         }
         let credentials = server.credentials_of(&source, &change.credentials)?;
         let base = task.definition.base.clone();
-        let saved = server.save_without_surplus(&task, draft, &base, bytes).await?;
-        let same_bytes = saved.task.record.digest == task.record.digest;
-        let is_new = |scope: &&Scope| !same_bytes || !lacked.iter().any(|old| old.covers(scope));
-        let wanted = saved.missing.iter().filter(is_new).cloned().chain(credentials).collect();
+        let same_bytes = matches!(bytes, Bytes::Pinned);
+        let mut saving = Saving { draft, seen: Some(&task), base: &base, text_params: Vec::new(), bytes, paused_for: None };
+        let lacks = server.would_lack_without_surplus(&mut saving, &credentials).await?;
+        let is_new = |scope: &Scope| !same_bytes || !lacked.iter().any(|old| old.covers(scope));
+        let wanted: Vec<Scope> = lacks.into_iter().filter(is_new).chain(credentials).collect();
+        if !wanted.is_empty() {
+            saving.paused_for = Some(BEING_ASKED.to_owned());
+        }
+        let saved = server.wardroom.save_task(saving).await?;
         server.saved(saved, wanted, change.enabled, "changed").await
     })
 }
 
 impl Server {
     /// Writing programs is for authors.
-    fn author_only(&self, argument: &str) -> Result<(), Refused> {
+    async fn author_only(&self, argument: &str) -> Result<(), Refused> {
         if self.options.profile >= Profile::Author {
             return Ok(());
         }
+        self.note_refused(argument).await;
         let message = format!("the profile `{}` does not have `{argument}`: tasks are made of templates", self.options.profile.name());
         let hint = Some("The operator chooses the profile: `wardroom mcp --profile author`.".to_owned());
         Err(Refused { code: "not_allowed", message, hint })
     }
 
-    /// Saves a change. A grant for a place that the program does not ask for any
-    /// more is taken away: it would be one for another day.
-    async fn save_without_surplus(&self, task: &Task, draft: TaskDraft, base: &Path, bytes: Bytes) -> Result<Saved, Refused> {
-        let saving = |draft, bytes| Saving { draft, seen: Some(task), base, text_params: Vec::new(), bytes };
-        match self.wardroom.save_task(saving(draft.clone(), bytes.clone())).await {
+    /// What a changed task would lack. A grant for a place that the program does
+    /// not ask for any more is taken away: it would be one for another day.
+    async fn would_lack_without_surplus(&self, saving: &mut Saving<'_>, more: &[Scope]) -> Result<Vec<Scope>, Refused> {
+        match self.wardroom.would_lack(saving, &[]).await {
             Err(TaskError::Resolve(ResolveError::Surplus(surplus))) => {
                 let texts: Vec<String> = surplus.0.iter().map(stored_text).collect();
-                let draft = TaskDraft { grants: draft.grants.clone().without(&texts), ..draft };
-                Ok(self.wardroom.save_task(saving(draft, bytes)).await?)
+                saving.draft.grants = std::mem::take(&mut saving.draft.grants).without(&texts);
             }
-            saved => Ok(saved?),
+            Err(error) => return Err(error.into()),
+            Ok(_) => {}
         }
+        Ok(self.wardroom.would_lack(saving, more).await?)
     }
 
     /// The credentials that were named, as scopes. All that a header asks for
@@ -479,26 +502,13 @@ impl Server {
     }
 
     /// Asks for what a saved task lacks, and lets it wait for that; or switches
-    /// it on or off.
+    /// it on or off. Where anything is wanted, it is paused since it was saved.
     async fn saved(&self, saved: Saved, wanted: Vec<Scope>, enabled: Option<bool>, what: &str) -> Result<Answer, Refused> {
         let wardroom = &self.wardroom;
         let name = saved.task.name().to_string();
-        let before = waited_for(&saved.task);
         let reason = format!("the task {name} was {what} and asks for it");
         let asked = if wanted.is_empty() { None } else { self.ask(&saved.task, &wanted, &reason).await? };
-        if let (Some(old), Some(new)) = (before, asked)
-            && old != new
-        {
-            // Withdrawn: what it was asked for is not what the task is now.
-            drop(wardroom.reject(old).await);
-            wardroom.resume(&name).await?;
-        }
-        match (asked, enabled) {
-            (_, Some(false)) => drop(wardroom.pause(&name, SWITCHED_OFF).await?),
-            (Some(id), _) => drop(wardroom.pause(&name, &paused_for(id)).await?),
-            (None, Some(true)) if before.is_none() => drop(wardroom.resume(&name).await?),
-            (None, _) => {}
-        }
+        self.settle(&saved.task, asked, enabled, saved.missing.is_empty()).await?;
         let task = wardroom.task(&name)?;
         let view = TaskView::of(wardroom, &task)?;
         let mut text = format!("{what}: {}", line(&view));
@@ -508,6 +518,37 @@ impl Server {
             json!({ "id": approval.id, "asks": approval.asks, "command": command })
         });
         Ok(Answer::new(json!({ "task": bounded(&view), "approval": approval, "warnings": saved.warnings }), text).asking(asked))
+    }
+
+    /// Why it is paused from now on, or that it goes on. A pause that a person
+    /// made stays.
+    async fn settle(&self, task: &Task, asked: Option<ApprovalId>, enabled: Option<bool>, lacks_nothing: bool) -> Result<(), Refused> {
+        let (wardroom, name) = (&self.wardroom, task.name().as_str());
+        let reason = task.record.pause_reason.clone();
+        let before = waited_for(task);
+        let is_ours = before.is_some() || reason.as_deref() == Some(BEING_ASKED);
+        if let (Some(old), Some(new)) = (before, asked)
+            && old != new
+        {
+            // Withdrawn: what it was asked for is not what the task is now.
+            drop(wardroom.reject(old).await);
+        }
+        let off = SWITCHED_OFF.to_owned();
+        match (asked, enabled, reason) {
+            (_, Some(false), Some(reason)) if is_ours => drop(wardroom.database().change_pause(task.id(), reason, off).await?),
+            (_, Some(false), _) => drop(wardroom.pause(name, SWITCHED_OFF).await?),
+            (Some(id), _, Some(reason)) if is_ours => drop(wardroom.database().change_pause(task.id(), reason, paused_for(id)).await?),
+            (Some(_), _, _) => {}
+            // What it waited for was refused, has expired, or is needed no more.
+            (None, _, Some(_)) if is_ours => {
+                if wardroom.waits_for(task)?.is_none() || lacks_nothing && before.is_none() {
+                    wardroom.resume(name).await?;
+                }
+            }
+            (None, Some(true), Some(_)) => drop(wardroom.resume(name).await?),
+            (None, _, _) => {}
+        }
+        Ok(())
     }
 
     async fn ask(&self, task: &Task, wanted: &[Scope], reason: &str) -> Result<Option<ApprovalId>, Refused> {
@@ -530,12 +571,22 @@ fn toggle_task(call: Call<'_>) -> Done<'_> {
         let Toggle { name, enabled } = call.read()?;
         let wardroom = &call.server.wardroom;
         let task = wardroom.task(&name)?;
-        if let Some(id) = waited_for(&task).filter(|_| enabled) {
+        let waits = if task.record.paused_at.is_some() { wardroom.waits_for(&task)? } else { None };
+        if let Some(id) = waits.filter(|_| enabled) {
+            call.server.note_refused("toggle_task:waits").await;
             let message = format!("the task `{name}` waits for approval {id}");
             let hint = Some(format!("A person approves it in a terminal: `wardroom approval approve {id}`."));
             return Err(Refused { code: "waits_for_approval", message, hint });
         }
-        let changed = if enabled { wardroom.resume(&name).await? } else { wardroom.pause(&name, SWITCHED_OFF).await? };
+        let changed = match (enabled, waited_for(&task), task.record.pause_reason.clone()) {
+            (true, _, _) => wardroom.resume(&name).await?,
+            // Off is off: the approval does not switch it on any more.
+            (false, Some(_), Some(reason)) => {
+                let off = SWITCHED_OFF.to_owned();
+                wardroom.database().change_pause(task.id(), reason, off).await? == wardroom_db::TaskChange::Done
+            }
+            (false, _, _) => wardroom.pause(&name, SWITCHED_OFF).await?,
+        };
         let text = format!("{name} is {}", if enabled { "on" } else { "off" });
         Ok(Answer::new(json!({ "name": name, "enabled": enabled, "changed": changed }), text))
     })
