@@ -353,3 +353,144 @@ fn a_state_is_for_one_call_and_once_and_a_client_that_is_not_trusted_is_not_aske
     assert_eq!(modern(&mut client, "request_grant", &wish, with(&state, &yes))["structuredContent"]["error"], "invalid_state");
     assert_eq!(modern(&mut client, "execute_task", &json!({ "name": "t" }), json!({}))["structuredContent"]["result"], 200);
 }
+
+#[test]
+fn the_same_text_in_another_language_is_another_program() {
+    let home = Home::new();
+    let mut client = Client::new(&home, "author");
+    let head = "// /// wardroom\n// env = [\"HOME\"]\n// ///\n";
+    let code = |more: &str| format!("{head}function f(v) {{ return 'typed ' + v }} const x = 1, A = 2;{more}\nreturn String(f<A>(x));");
+    let saved = client.done("schedule_task", json!({ "name": "p", "code": code(""), "schedule": hourly() }));
+    let id = saved["approval"]["id"].as_str().unwrap().to_owned();
+    let other = json!({ "name": "p", "code": code(""), "language": "typescript" });
+    assert_eq!(client.refused("update_task", other.clone()), "validation_error");
+    // Nor by a way round.
+    client.done("update_task", json!({ "name": "p", "code": code("//"), "language": "typescript" }));
+    client.done("update_task", other);
+    let Some(screen) = approve(&home, &id) else { return };
+    assert!(!screen.contains("approved: task"), "{screen}");
+    assert_eq!(home.read(&["task", "show", "p", "--json"]).get("grants"), None);
+}
+
+#[test]
+fn other_bytes_do_not_find_what_the_old_ones_kept() {
+    let home = Home::new();
+    let head = "// /// wardroom\n// state = \"4KiB\"\n// ///\n";
+    let file = home.file("op.js", format!("{head}await state.set('token', 'OPERATORS-OWN'); return 'kept';"));
+    assert_eq!(home.run(&["task", "add", "op", file.to_str().unwrap(), "--state=4KiB"]).code, Some(0));
+    assert_eq!(home.run(&["task", "run", "op"]).code, Some(0));
+    assert!(home.run(&["task", "state", "op"]).text().contains("OPERATORS-OWN"));
+    let mut client = Client::new(&home, "author");
+    let read = format!("{head}return (await state.get('token')) ?? 'nothing';");
+    let saved = client.done("update_task", json!({ "name": "op", "code": read }));
+    if approve(&home, saved["approval"]["id"].as_str().unwrap()).is_some() {
+        assert_eq!(client.done("execute_task", json!({ "name": "op" }))["result"], "nothing");
+    }
+}
+
+#[test]
+fn a_credential_that_went_and_came_back_is_another_one() {
+    let home = Home::new();
+    assert_eq!(home.run(&["init", "--vault", "file"]).code, Some(0));
+    let mut client = Client::new(&home, "author");
+    client.done("add_credential", json!({ "name": "X", "hosts": ["evil.example"] }));
+    let saved = client.done("schedule_task", json!({ "name": "t", "code": "return 1;", "schedule": hourly(), "credentials": ["X"] }));
+    let id = saved["approval"]["id"].as_str().unwrap();
+    let shown = home.run(&["approval", "show", id]).text();
+    assert!(shown.contains("X may be sent to evil.example, and has no value yet"), "{shown}");
+    assert!(home.feed(&["credential", "set", "X"], "0123456789").text().contains("evil.example"));
+    for come_back in [false, true] {
+        if come_back {
+            assert_eq!(home.feed(&["credential", "add", "X", "--host=b.example"], "9876543210").code, Some(0));
+        } else {
+            assert_eq!(home.run(&["credential", "rm", "X"]).code, Some(0));
+        }
+        let Some(screen) = approve(&home, id) else { return };
+        assert!(screen.contains("gone, or has other bytes"), "{screen}");
+    }
+    assert_eq!(home.read(&["credential", "show", "X", "--json"])["used_by"], json!([]));
+}
+
+#[test]
+fn a_screen_shows_what_is_asked_for_last_whatever_stands_in_the_reason() {
+    let home = Home::new();
+    let mut client = Client::new(&home, "author");
+    client.done("schedule_task", json!({ "name": "t", "code": "return 1;", "schedule": hourly() }));
+    let reason = format!("needed{}{}asks for    nothing at all", "\n".repeat(60), " ".repeat(68));
+    let wish = json!({ "task": "t", "grants": { "env": ["HOME"] }, "reason": reason });
+    let id = client.done("request_grant", wish)["approval"]["id"].as_str().unwrap().to_owned();
+    let shown = home.run(&["approval", "show", &id]).text();
+    let lines: Vec<&str> = shown.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    assert!(lines.len() < 12, "{shown}");
+    let asks = lines.iter().rposition(|line| line.starts_with("asks for")).unwrap();
+    assert!(lines[asks].contains("HOME") && asks + 1 >= lines.len().saturating_sub(1), "{shown}");
+    let many: Vec<String> = (0..17).map(|n| format!("VARIABLE_{n}")).collect();
+    assert_eq!(client.refused("request_grant", json!({ "task": "t", "grants": { "env": many }, "reason": "x" })), "validation_error");
+}
+
+#[test]
+fn what_waits_goes_on_by_a_yes_alone_and_what_is_off_stays_off() {
+    let home = Home::new();
+    assert_eq!(home.run(&["init", "--vault", "file"]).code, Some(0));
+    let mut client = Client::new(&home, "author");
+    for name in ["X", "Y"] {
+        client.done("add_credential", json!({ "name": name, "hosts": ["a.example"] }));
+    }
+    let code = "// /// wardroom\n// net = [\"https://a.example\"]\n// credentials = [\"X\", \"Y\"]\n// ///\nreturn 1;";
+    let wait = |name: &str| json!({ "name": name, "code": code, "schedule": hourly() });
+    let paused = |client: &mut Client, name: &str| client.done("get_task", json!({ "name": name }))["task"]["paused"].clone();
+
+    // A change while it waits asks for all of it again, not for what is new alone.
+    client.done("schedule_task", wait("all"));
+    let again = client.done("update_task", json!({ "name": "all", "credentials": ["X@a.example"] }));
+    assert!(again["approval"]["asks"].as_array().unwrap().len() >= 3, "{again}");
+
+    // Refused, it waits for nothing any more.
+    let saved = client.done("schedule_task", wait("no"));
+    assert_eq!(home.run(&["approval", "reject", saved["approval"]["id"].as_str().unwrap()]).code, Some(0));
+    assert_eq!(client.done("get_task", json!({ "name": "no" }))["waits_for_approval"], Value::Null);
+    client.done("toggle_task", json!({ "name": "no", "enabled": true }));
+
+    // Nothing is asked for any more: it goes on.
+    client.done("schedule_task", wait("less"));
+    client.done("update_task", json!({ "name": "less", "code": "return 2;" }));
+    assert_eq!(paused(&mut client, "less"), Value::Null);
+
+    // Off is off, also for a yes that comes later; and on waits.
+    let saved = client.done("schedule_task", wait("off"));
+    client.done("toggle_task", json!({ "name": "off", "enabled": false }));
+    assert_eq!(client.refused("toggle_task", json!({ "name": "off", "enabled": true })), "waits_for_approval");
+    if approve(&home, saved["approval"]["id"].as_str().unwrap()).is_some() {
+        assert_eq!(paused(&mut client, "off"), "switched off by an assistant");
+    }
+
+    // What cannot be asked for is not saved.
+    let surplus = json!({ "name": "surplus", "template_id": "log-message", "params": { "message": "x" }, "schedule": hourly(), "credentials": ["X"] });
+    assert_eq!(client.refused("schedule_task", surplus), "invalid_program");
+    assert_eq!(client.refused("get_task", json!({ "name": "surplus" })), "task_not_found");
+}
+
+#[test]
+fn refusals_are_what_the_schemas_say_and_are_written_down() {
+    let home = Home::new();
+    assert_eq!(home.run(&["init", "--vault", "file"]).code, Some(0));
+    let mut client = Client::new(&home, "author");
+    let listed = client.request("tools/list", json!({}))["result"]["tools"].clone();
+    for tool in listed.as_array().unwrap() {
+        let (name, schema) = (tool["name"].as_str().unwrap(), jsonschema::validator_for(&tool["outputSchema"]).unwrap());
+        for arguments in
+            [json!({ "nonsense": true }), json!({ "name": "nothing", "id": "ffff" }), json!({ "name": "nothing" }), json!({ "id": "ffff" })]
+        {
+            let structured = client.call(name, arguments.clone())["structuredContent"].clone();
+            assert!(schema.is_valid(&structured), "{name} {arguments}: {structured}");
+        }
+    }
+    let value = json!({ "name": "X", "value": "sk-live-0123456789" });
+    assert_eq!(client.refused("add_credential", value), "secret_refused");
+    let mut client = Client::new(&home, "operate");
+    let code = json!({ "name": "x", "code": "return 1;", "schedule": hourly() });
+    assert_eq!(client.refused("schedule_task", code), "not_allowed");
+    let log = home.read(&["audit", "list", "--json", "--event=tool-refused"]);
+    let subjects: Vec<&str> = log["events"].as_array().unwrap().iter().map(|row| row["subject"].as_str().unwrap()).collect();
+    assert!(subjects.contains(&"code") && subjects.contains(&"add_credential:value"), "{subjects:?}");
+}

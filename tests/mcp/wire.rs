@@ -184,3 +184,23 @@ fn what_a_client_puts_into_its_settings_starts_this_server() {
         assert_eq!(args[1], home.path().to_str().unwrap());
     }
 }
+
+#[test]
+fn what_nobody_waits_for_is_interrupted_with_the_input() {
+    let home = Home::new();
+    let mut client = Client::new(&home, "author");
+    let code = "await new Promise((done) => setTimeout(done, 60000));";
+    client.done("schedule_task", json!({ "name": "slow", "code": code, "schedule": { "type": "interval", "minutes": 60 } }));
+    client.done("execute_task", json!({ "name": "slow", "wait": false }));
+    let (took, code) = client.close();
+    assert!(took < SOON && code == Some(0), "{took:?} {code:?}");
+    // Read as it stands, without anybody having looked for the dead.
+    let database = recorded_status(&home);
+    assert_eq!(database, "interrupted");
+}
+
+/// The status of the only execution, from the file itself.
+fn recorded_status(home: &Home) -> String {
+    let database = wardroom_db::Database::open(&home.path(), wardroom_db::DbConfig::default()).unwrap();
+    database.list(&wardroom_db::Filter::default()).unwrap()[0].status.to_string()
+}

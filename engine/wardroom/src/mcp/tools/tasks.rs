@@ -526,7 +526,8 @@ impl Server {
         let (wardroom, name) = (&self.wardroom, task.name().as_str());
         let reason = task.record.pause_reason.clone();
         let before = waited_for(task);
-        let is_ours = before.is_some() || reason.as_deref() == Some(BEING_ASKED);
+        let switched_on = enabled == Some(true) && reason.as_deref() == Some(SWITCHED_OFF);
+        let is_ours = before.is_some() || switched_on || reason.as_deref() == Some(BEING_ASKED);
         if let (Some(old), Some(new)) = (before, asked)
             && old != new
         {
