@@ -35,7 +35,7 @@ impl Random {
         let texts = ["", "a", "log-message", "health", "\u{1b}[2J", "../..", "\u{0}", "ä€😀", "true", "2026-01-31T12:00:00Z", "cron"];
         match self.below(if depth == 0 { 6 } else { 8 }) {
             0 => Value::Null,
-            1 => json!(self.next() % 2 == 0),
+            1 => json!(self.next().is_multiple_of(2)),
             2 => json!(self.next()),
             3 => json!(self.next() as i64 as f64 / 3.0),
             4 => json!(-(self.below(1000) as i64)),

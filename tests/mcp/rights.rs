@@ -398,7 +398,7 @@ fn a_credential_that_went_and_came_back_is_another_one() {
     let id = saved["approval"]["id"].as_str().unwrap();
     let shown = home.run(&["approval", "show", id]).text();
     assert!(shown.contains("X may be sent to evil.example, and has no value yet"), "{shown}");
-    assert!(home.feed(&["credential", "set", "X"], "0123456789").text().contains("evil.example"));
+    assert!(home.feed(&["credential", "set", "X"], "0123456789").stderr.contains("evil.example"));
     for come_back in [false, true] {
         if come_back {
             assert_eq!(home.feed(&["credential", "add", "X", "--host=b.example"], "9876543210").code, Some(0));

@@ -115,7 +115,7 @@ fn save(folder: &Path, tasks: usize, when: impl Fn(&mut TaskDraft, usize)) -> Re
                 TaskDraft { name: format!("task-{number}"), program: format!("{}#nothing", program.display()), ..TaskDraft::default() };
             draft.zone = Some("UTC".to_owned());
             when(&mut draft, number);
-            let saving = Saving { draft, seen: None, base: folder, text_params: Vec::new(), bytes: Bytes::Read };
+            let saving = Saving { draft, seen: None, base: folder, text_params: Vec::new(), bytes: Bytes::Read, paused_for: None };
             wardroom.save_task(saving).await?;
         }
         Ok::<(), Failed>(())
