@@ -204,3 +204,30 @@ fn recorded_status(home: &Home) -> String {
     let database = wardroom_db::Database::open(&home.path(), wardroom_db::DbConfig::default()).unwrap();
     database.list(&wardroom_db::Filter::default()).unwrap()[0].status.to_string()
 }
+
+#[test]
+fn a_run_that_cannot_begin_says_so_whether_anybody_waits_or_not() {
+    let home = Home::new();
+    assert_eq!(home.run(&["init", "--vault", "file=vault.key"]).code, Some(0));
+    assert_eq!(home.feed(&["credential", "add", "API_TOKEN", "--host=a.example"], "0123456789").code, Some(0));
+    let file = home.file("t.js", "await new Promise((done) => setTimeout(done, 60000));");
+    let add = ["task", "add", "t", file.to_str().unwrap(), "--credential=API_TOKEN"];
+    assert_eq!(home.run(&add).code, Some(0));
+    let mut client = Client::new(&home, "operate");
+    let key = home.work().join("vault.key");
+    let aside = home.work().join("aside");
+    std::fs::rename(&key, &aside).unwrap();
+    for wait in [true, false] {
+        assert_eq!(client.refused("execute_task", json!({ "name": "t", "wait": wait })), "vault_unavailable", "{wait}");
+    }
+    std::fs::rename(&aside, &key).unwrap();
+    let id = client.done("execute_task", json!({ "name": "t", "wait": false }))["execution_id"].as_str().unwrap().to_owned();
+    // Its rule is the rule here, too.
+    assert_eq!(client.refused("execute_task", json!({ "name": "t", "wait": false })), "task_busy");
+    assert!(home.run(&["exec", "show", &id]).text().contains("session"));
+    client.done("cancel_execution", json!({ "id": id }));
+    let mut author = Client::new(&home, "author");
+    let tried = author.done("run_script", json!({ "code": "return 1;" }))["execution_id"].as_str().unwrap().to_owned();
+    let again = home.run(&["exec", "rerun", &tried]);
+    assert!(again.code == Some(1) && again.stderr.contains("its text was not kept"), "{again}");
+}

@@ -233,6 +233,7 @@ fn show_record(record: &ExecutionRecord) -> Result<(), CommandError> {
     });
     let reason = summary.reason.clone().map(|reason| ("reason", reason));
     let origin = record.origin.map(|origin| ("follows", origin.to_string()));
+    let session = record.session.clone().map(|session| ("session", session));
     let fuel = usage.fuel.map(|fuel| ("fuel", fuel.to_string()));
     let hosts = (!usage.hosts.is_empty()).then(|| ("hosts", usage.hosts.join("\n")));
     let refused: Vec<String> = usage.refusals.iter().map(ToString::to_string).collect();
@@ -248,7 +249,7 @@ fn show_record(record: &ExecutionRecord) -> Result<(), CommandError> {
             Some(("cut", [log.then_some("log"), output.then_some("output")].into_iter().flatten().collect::<Vec<_>>().join(", ")))
         }
     };
-    pairs.extend([slot, reason, origin, credentials, fuel, hosts, refused, failure, stack, cut].into_iter().flatten());
+    pairs.extend([slot, reason, origin, session, credentials, fuel, hosts, refused, failure, stack, cut].into_iter().flatten());
     show::pairs(pairs)?;
     match &record.output {
         Some(output) => {

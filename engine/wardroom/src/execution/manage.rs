@@ -65,6 +65,12 @@ pub enum ManageError {
         /// Which.
         id: ExecutionId,
     },
+    /// An assistant tried it, and its text was not kept.
+    #[error("`{id}` was a script that an assistant tried: its text was not kept")]
+    Tried {
+        /// Which.
+        id: ExecutionId,
+    },
     /// A command's arguments are not in its record.
     #[error("the arguments of the command `{id}` were not recorded")]
     Arguments {

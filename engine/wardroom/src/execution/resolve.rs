@@ -29,6 +29,10 @@ use crate::home::Home;
 use crate::template;
 use crate::wardroom::{OpenError, Wardroom};
 
+/// On whom the grants of a script that an assistant tries would hang. Nobody can
+/// grant it any: it is no path and no task.
+pub const TRIED: &str = "mcp:run_script";
+
 /// Where a program comes from, and so on whom its grants hang.
 #[derive(Debug, Clone)]
 pub enum Source {

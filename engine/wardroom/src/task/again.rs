@@ -13,7 +13,7 @@ use wardroom_db::ExecutionRecord;
 use super::TaskError;
 use super::definition::{Run, Task};
 use crate::execution::manage::ManageError;
-use crate::execution::resolve::{RunRequest, Source};
+use crate::execution::resolve::{RunRequest, Source, TRIED};
 use crate::wardroom::Wardroom;
 
 impl Wardroom {
@@ -54,6 +54,9 @@ impl Wardroom {
             }
             let program = task.definition.origin.display().to_string();
             return Ok((task.request(Run { id, attempt, trigger, occasion, params, text_params, offered }), program));
+        }
+        if subject == TRIED {
+            return Err(ManageError::Tried { id: record.summary.id }.into());
         }
         let name = ProgramName::parse(subject)?;
         let base = name.path.parent().unwrap_or(std::path::Path::new("/")).to_owned();

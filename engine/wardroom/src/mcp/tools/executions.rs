@@ -12,6 +12,7 @@ use wardroom_core::execution::{Status, Trigger};
 use wardroom_core::id::ExecutionId;
 use wardroom_core::task::Occasion;
 use wardroom_db::{ExecutionSummary, Filter, NewQueued};
+use wardroom_schedule::rules::OverlapRule;
 
 use super::super::answer::{Answer, PAGE, Refused, fitting};
 use super::super::schema;
@@ -178,8 +179,7 @@ impl Server {
                 session: Some(self.session.clone()),
             };
             if !wardroom.database().enqueue_unless_busy(row, task.when_busy()).await? {
-                let message = format!("the task `{}` is running or waiting already, and its rule is not to queue another", task.name());
-                return Err(Refused { code: "task_busy", message, hint: None });
+                return Err(busy(task));
             }
             wardroom.wake_scheduler().await;
             return Ok(());
@@ -190,9 +190,16 @@ impl Server {
             let hint = Some("Wait for one of them, cancel one, or let a person start `wardroom serve`.".to_owned());
             return Err(Refused { code: "too_many_running", message, hint });
         }
+        if task.definition.overlap == OverlapRule::Skip && !wardroom.database().unfinished(task.id())?.is_empty() {
+            return Err(busy(task));
+        }
         let counted = Counted::new(&self.background);
+        let (unstarted, mut early) = tokio::sync::oneshot::channel();
         drop(tokio::spawn(async move {
-            drop(own.execute(plan, Arc::new(Unwatched), Box::pin(std::future::pending())).await);
+            if let Err(error) = own.execute(plan, Arc::new(Unwatched), Box::pin(std::future::pending())).await {
+                // Heard while it is waited for below; later it is in no record either.
+                drop(unstarted.send(error));
+            }
             drop(counted);
         }));
         // The id that is answered is that of a row that is there: it comes with
@@ -201,10 +208,18 @@ impl Server {
             if wardroom.database().execution(id, None)?.is_some() {
                 return Ok(());
             }
+            if let Ok(error) = early.try_recv() {
+                return Err(error.into());
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         Err(ManageError::Unknown(id.to_string()).into())
     }
+}
+
+fn busy(task: &Task) -> Refused {
+    let message = format!("the task `{}` is running or waiting already, and its rule is not to queue another", task.name());
+    Refused { code: "task_busy", message, hint: None }
 }
 
 /// An execution as lists show it.

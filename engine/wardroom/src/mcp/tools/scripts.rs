@@ -16,11 +16,8 @@ use super::super::schema;
 use super::super::tool::{Call, Done, RUNS, Tool};
 use super::running::ended_schema;
 use super::tasks::{Language, MAX_CODE, script};
-use crate::execution::resolve::{RunRequest, Source};
+use crate::execution::resolve::{RunRequest, Source, TRIED};
 
-/// On whom the grants of such a run would hang. Nobody can grant it any: it is
-/// no path and no task.
-const SUBJECT: &str = "mcp:run_script";
 /// Milliseconds that a script may take, unless it is told.
 const DEFAULT_TIMEOUT_MS: u64 = 30_000;
 
@@ -60,7 +57,7 @@ fn run_script(call: Call<'_>) -> Done<'_> {
         let server = call.server;
         let timeout = Duration::from_millis(timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS));
         let request = RunRequest {
-            source: Source::Given(Arc::new(script(&code, language, "script")), SUBJECT.to_owned()),
+            source: Source::Given(Arc::new(script(&code, language, "script")), TRIED.to_owned()),
             id: ExecutionId::fresh(),
             attempt: 1,
             base: server.options.base.clone(),

@@ -507,7 +507,13 @@ impl Server {
         let wardroom = &self.wardroom;
         let name = saved.task.name().to_string();
         let reason = format!("the task {name} was {what} and asks for it");
-        let asked = if wanted.is_empty() { None } else { self.ask(&saved.task, &wanted, &reason).await? };
+        let asked = match wanted.is_empty() {
+            true => None,
+            false => self.ask(&saved.task, &wanted, &reason).await.map_err(|refused| Refused {
+                message: format!("the task `{name}` is {what} and paused, because {}", refused.message),
+                ..refused
+            })?,
+        };
         self.settle(&saved.task, asked, enabled, saved.missing.is_empty()).await?;
         let task = wardroom.task(&name)?;
         let view = TaskView::of(wardroom, &task)?;
