@@ -143,6 +143,8 @@ fn params_lead_nowhere_that_was_not_approved() {
     let params = json!({ "url": format!("{}/a", server.base()) });
     let saved = client.done("schedule_task", json!({ "name": "t", "code": fetching(true), "params": params, "schedule": hourly() }));
     let Some(_) = approve(&home, saved["approval"]["id"].as_str().unwrap()) else { return };
+    // Where it was approved, it goes.
+    assert_eq!(client.done("execute_task", json!({ "name": "t" }))["result"], 200);
     let there = format!("{}/a", other.base());
     let base = server.base();
     for url in [

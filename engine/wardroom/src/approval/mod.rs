@@ -310,11 +310,11 @@ impl Wardroom {
                 program = Some(self.components().path(digest, format)).filter(|path| path.exists());
                 let held = self.db.grants(&record.subject, Some(digest))?;
                 beside.extend(held.iter().map(|grant| format!("it holds already {}={}", grant.capability.flag(), grant.scope)));
-                for name in grants.iter().filter_map(|grant| self.stored_scope(&record_of(record, digest, grant))) {
-                    beside.extend(self.where_to(&name)?);
+                let scopes: Vec<Scope> = grants.iter().filter_map(|grant| self.stored_scope(&record_of(record, digest, grant))).collect();
+                for scope in &scopes {
+                    beside.extend(self.where_to(scope)?);
                 }
                 let flags = grants.iter().map(|grant| format!("{}={}", grant.capability.flag(), grant.scope)).collect();
-                let scopes = grants.iter().filter_map(|grant| self.stored_scope(&record_of(record, digest, grant))).collect();
                 (format!("task {name}"), Some(digest), flags, scopes)
             }
             Asked::RemoveCredential { name, force } => {
@@ -373,14 +373,13 @@ impl Wardroom {
                     return Err(ApprovalError::Stale(id));
                 }
                 for grant in grants {
-                    if let Some(Scope::Credential(scope)) = self.stored_scope(&record_of(&record, *digest, grant))
-                        && self.db.credential(&scope.name)?.map(|found| found.id) != grant.credential
-                    {
-                        return Err(ApprovalError::Stale(id));
-                    }
                     // Given is what was asked for, not what took its place.
-                    if self.stored_scope(&record_of(&record, *digest, grant)).is_none() {
-                        return Err(ApprovalError::Moved { id, scope: grant.scope.clone() });
+                    match self.stored_scope(&record_of(&record, *digest, grant)) {
+                        None => return Err(ApprovalError::Moved { id, scope: grant.scope.clone() }),
+                        Some(Scope::Credential(scope)) if self.db.credential(&scope.name)?.map(|found| found.id) != grant.credential => {
+                            return Err(ApprovalError::Stale(id));
+                        }
+                        Some(_) => {}
                     }
                 }
                 let grants = grants.iter().map(|grant| NewGrant { capability: grant.capability, scope: grant.scope.clone() });

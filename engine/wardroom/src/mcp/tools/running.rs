@@ -31,26 +31,26 @@ const LAST_LINES: usize = 20;
 
 /// Tells a client what a run does.
 struct Telling {
-    news: mpsc::Sender<(f64, Option<f64>, String)>,
+    news: mpsc::Sender<(f64, String)>,
     count: AtomicU64,
     last: std::sync::Mutex<std::collections::VecDeque<String>>,
 }
 
 impl Telling {
-    fn tell(&self, total: Option<f64>, text: &str) {
+    fn tell(&self, text: &str) {
         // Each has to be more than the one before; steps of the guest's own
         // counting are not sure to be.
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let text = for_terminal_line(truncated(text, MAX_NEWS));
         // A client that does not read holds up nothing.
-        drop(self.news.try_send((u32::try_from(count).map_or(f64::MAX, f64::from), total, text)));
+        drop(self.news.try_send((u32::try_from(count).map_or(f64::MAX, f64::from), text)));
     }
 }
 
 impl Live for Telling {
     fn line(&self, line: &LogLine) {
         let text = for_terminal_line(truncated(&format!("{}: {}", line.level.name(), line.text), MAX_NEWS));
-        self.tell(None, &text);
+        self.tell(&text);
         let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if last.len() == LAST_LINES {
             last.pop_front();
@@ -60,18 +60,17 @@ impl Live for Telling {
 
     fn progress(&self, progress: &Progress) {
         let of = progress.total.map_or_else(String::new, |total| format!(" of {total}"));
-        self.tell(None, &format!("{}{of} {}", progress.done, progress.message));
+        self.tell(&format!("{}{of} {}", progress.done, progress.message));
     }
 
     fn refused(&self, refusal: &Refusal) {
-        self.tell(None, &format!("denied: {refusal:?}"));
+        self.tell(&format!("denied: {refusal:?}"));
     }
 }
 
-async fn forward(peer: Peer<RoleServer>, token: ProgressToken, mut news: mpsc::Receiver<(f64, Option<f64>, String)>) {
-    while let Some((count, total, text)) = news.recv().await {
+async fn forward(peer: Peer<RoleServer>, token: ProgressToken, mut news: mpsc::Receiver<(f64, String)>) {
+    while let Some((count, text)) = news.recv().await {
         let mut progress = ProgressNotificationParam::new(token.clone(), count);
-        progress.total = total;
         progress.message = Some(text);
         if peer.notify_progress(progress).await.is_err() {
             return;
