@@ -42,6 +42,9 @@ fn main() -> ExitCode {
     if let Some((process::HELPER, command)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return process::helper(command);
     }
+    if arguments.first().is_some_and(|first| first == rows::mcp::BARE) {
+        return rows::mcp::bare();
+    }
     let Some(arguments) = parse(arguments) else {
         eprintln!("{USAGE}\n\nNAME is one of:");
         rows::ALL.iter().for_each(|bench| eprintln!("  {:<10} {}", bench.name, bench.about));

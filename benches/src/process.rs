@@ -51,6 +51,14 @@ pub(crate) fn helper(command: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// MiB that a process has resident.
+pub(crate) fn resident(id: u32) -> Result<f64, Failed> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).ok_or("no resident memory")?;
+    let kib: f64 = line.split_whitespace().nth(1).ok_or("no resident memory")?.parse()?;
+    Ok(kib / 1024.0)
+}
+
 /// The binary under test: it lies beside this one.
 pub(crate) fn wardroom() -> Result<PathBuf, Failed> {
     let path = std::env::current_exe()?.with_file_name("wardroom");

@@ -4,6 +4,7 @@
 mod deadline;
 mod first;
 mod hello;
+pub(crate) mod mcp;
 mod noop;
 mod parallel;
 mod recorded;
@@ -60,6 +61,11 @@ pub(crate) const ALL: &[Bench] = &[
         name: "scheduler",
         about: "a daemon with many tasks: what a fire costs, how late it is, and idling",
         measure: scheduler::measure,
+    },
+    Bench {
+        name: "mcp",
+        about: "a typed call over MCP with its record, against a bare tool of the same library; the first list; memory",
+        measure: mcp::measure,
     },
     Bench { name: "first", about: "the first script ever run in a fresh home", measure: first::measure },
 ];

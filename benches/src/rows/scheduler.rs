@@ -172,10 +172,7 @@ impl Serving {
     }
 
     fn resident(&self) -> Result<f64, Failed> {
-        let status = self.proc("status")?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).ok_or("no resident memory")?;
-        let kib: f64 = line.split_whitespace().nth(1).ok_or("no resident memory")?.parse()?;
-        Ok(kib / 1024.0)
+        crate::process::resident(self.0.id())
     }
 
     fn switches(&self) -> Result<u64, Failed> {

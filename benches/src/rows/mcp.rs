@@ -1,0 +1,251 @@
+//! The assistant's door: a warm typed call over standard input and output, with
+//! its durable record, against a tool of the same library that does nothing and
+//! records nothing; the first list of a fresh process; memory after many calls.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rmcp::handler::server::ServerHandler;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+};
+use rmcp::service::{RequestContext, RoleServer};
+use rmcp::transport::io::stdio_pipes;
+use rmcp::{ErrorData, ServiceExt as _};
+use serde_json::{Value, json};
+use wardroom::Wardroom;
+use wardroom::task::draft::TaskDraft;
+use wardroom::task::{Bytes, Saving};
+use wardroom_host::Silent;
+
+use super::{Effort, serving};
+use crate::measure::{Samples, interleaved, time};
+use crate::process::wardroom;
+use crate::report::Row;
+use crate::{Failed, subject};
+
+/// Of the median of a call, by the bare tool's.
+const CALL_BUDGET: f64 = 1.7;
+/// Milliseconds from starting a process to having read its list.
+const LIST_BUDGET: f64 = 50.0;
+/// MiB resident after all the calls.
+const MEMORY_BUDGET: f64 = 60.0;
+/// The hidden argument that makes this program the bare server.
+pub(crate) const BARE: &str = "__bare-mcp";
+/// Tools of the list.
+const LISTED: usize = 100;
+/// Calls at once, where there are several.
+const IN_FLIGHT: usize = 8;
+
+pub(super) fn measure(effort: Effort) -> Result<Vec<Row>, Failed> {
+    let folder = tempfile::tempdir()?;
+    expose(folder.path(), LISTED)?;
+    let mut rows = calls(folder.path(), effort)?;
+    rows.push(list(folder.path(), effort)?);
+    rows.push(memory(folder.path(), effort.rounds(2000, 100_000))?);
+    Ok(rows)
+}
+
+/// One call after the other, and several at once.
+fn calls(folder: &Path, effort: Effort) -> Result<Vec<Row>, Failed> {
+    let (mut ours, mut bare) = (Client::of_wardroom(folder)?, Client::of_bare()?);
+    let (rounds, count) = (effort.rounds(3, 21), effort.rounds(200, 1000));
+    let mut rows = Vec::new();
+    for at_once in [1, IN_FLIGHT] {
+        let (mut slow, mut bare_slow) = (Vec::new(), Vec::new());
+        let pair = interleaved(
+            rounds,
+            || median(ours.calls("task__task-0", count, at_once)?, &mut slow),
+            || median(bare.calls("noop", count, at_once)?, &mut bare_slow),
+        )?;
+        let what = if at_once == 1 { "a typed call, one after the other".to_owned() } else { format!("a typed call, {at_once} in flight") };
+        let (slow, bare_slow) = (Samples::new(slow).median(), Samples::new(bare_slow).median());
+        let yardstick = format!("bare (p99 {} : {})", time(slow), time(bare_slow));
+        rows.push(Row::ratio("mcp", format!("{what}, p50"), &pair, &yardstick, Some(CALL_BUDGET)));
+    }
+    Ok(rows)
+}
+
+/// The median of a round; its 99th percentile is kept beside it.
+fn median(seconds: Vec<f64>, slow: &mut Vec<f64>) -> Result<f64, Failed> {
+    let seconds = Samples::new(seconds);
+    slow.push(seconds.quantile(0.99));
+    Ok(seconds.median())
+}
+
+/// From starting a process to its list of tools.
+fn list(folder: &Path, effort: Effort) -> Result<Row, Failed> {
+    let mut times = Vec::new();
+    for _ in 0..effort.rounds(3, 21) {
+        let begin = Instant::now();
+        let mut client = Client::of_wardroom(folder)?;
+        let listed = client.request("tools/list", json!({}))?;
+        times.push(begin.elapsed().as_secs_f64() * 1000.0);
+        let tools = listed.get("tools").and_then(Value::as_array).map_or(0, Vec::len);
+        if tools < LISTED {
+            return Err(format!("{tools} tools were listed of {LISTED}").into());
+        }
+    }
+    let times = Samples::new(times);
+    let words = format!("median {:.1} ms, at most {:.1} ms", times.median(), times.quantile(1.0));
+    Ok(Row::figure("mcp", format!("the first list of a fresh process, {LISTED} typed tools"), words, &times, ("ms", Some(LIST_BUDGET))))
+}
+
+/// What a server holds after many calls.
+fn memory(folder: &Path, count: usize) -> Result<Row, Failed> {
+    let mut client = Client::of_wardroom(folder)?;
+    drop(client.calls("task__task-0", count / 5, IN_FLIGHT)?);
+    let early = client.resident()?;
+    drop(client.calls("task__task-0", count - count / 5, IN_FLIGHT)?);
+    let late = client.resident()?;
+    let words = format!("{early:.1} MiB after a fifth, {late:.1} MiB after all");
+    Ok(Row::figure("mcp", format!("resident memory after {count} calls"), words, &Samples::new(vec![late]), ("MiB", Some(MEMORY_BUDGET))))
+}
+
+/// Saves and exposes so many tasks of a component that does nothing.
+fn expose(folder: &Path, tasks: usize) -> Result<(), Failed> {
+    let program = folder.join("nothing.wasm");
+    std::fs::write(&program, wat::parse_str(subject::NOTHING)?)?;
+    let wardroom = Wardroom::open(&folder.join("home"), wardroom()?, Arc::new(Silent))?;
+    serving()?.block_on(async {
+        for number in 0..tasks {
+            let name = format!("task-{number}");
+            let draft = TaskDraft { name: name.clone(), program: format!("{}#nothing", program.display()), ..TaskDraft::default() };
+            let saving = Saving { draft, seen: None, base: folder, text_params: Vec::new(), bytes: Bytes::Read, paused_for: None };
+            wardroom.save_task(saving).await?;
+            wardroom.expose(&name, true).await?;
+        }
+        Ok::<(), Failed>(())
+    })
+}
+
+/// A server and the one who speaks to it, line by line.
+struct Client {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    next: u64,
+    line: String,
+}
+
+impl Client {
+    fn of_wardroom(folder: &Path) -> Result<Self, Failed> {
+        let mut command = Command::new(wardroom()?);
+        command.arg("mcp").env("WARDROOM_HOME", folder.join("home"));
+        Self::start(command)
+    }
+
+    fn of_bare() -> Result<Self, Failed> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(BARE);
+        Self::start(command)
+    }
+
+    fn start(mut command: Command) -> Result<Self, Failed> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let output = BufReader::new(child.stdout.take().ok_or("no standard output")?);
+        let input = child.stdin.take();
+        let mut client = Self { child, input, output, next: 0, line: String::new() };
+        let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "bench", "version": "0" } });
+        client.request("initialize", hello)?;
+        client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))?;
+        Ok(client)
+    }
+
+    fn send(&mut self, message: &Value) -> Result<(), Failed> {
+        let mut text = message.to_string();
+        text.push('\n');
+        self.input.as_mut().ok_or("no standard input")?.write_all(text.as_bytes())?;
+        Ok(())
+    }
+
+    fn ask(&mut self, method: &str, params: Value) -> Result<u64, Failed> {
+        self.next += 1;
+        let id = self.next;
+        self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))?;
+        Ok(id)
+    }
+
+    /// The next answer; what is no answer is passed over.
+    fn answer(&mut self) -> Result<(u64, Value), Failed> {
+        loop {
+            self.line.clear();
+            if self.output.read_line(&mut self.line)? == 0 {
+                return Err("the server ended".into());
+            }
+            let mut message: Value = serde_json::from_str(&self.line)?;
+            let Some(id) = message.get("id").and_then(Value::as_u64) else { continue };
+            let failed = message.pointer("/result/isError").and_then(Value::as_bool).unwrap_or(false);
+            let result = message.get_mut("result").map(Value::take).filter(|_| !failed);
+            return Ok((id, result.ok_or_else(|| format!("the server answered an error: {}", self.line))?));
+        }
+    }
+
+    fn request(&mut self, method: &str, params: Value) -> Result<Value, Failed> {
+        let id = self.ask(method, params)?;
+        loop {
+            let (answered, result) = self.answer()?;
+            if answered == id {
+                return Ok(result);
+            }
+        }
+    }
+
+    /// Seconds from asking to having read the answer, for each of so many calls.
+    fn calls(&mut self, tool: &str, count: usize, at_once: usize) -> Result<Vec<f64>, Failed> {
+        let (mut asked, mut waiting, mut seconds) = (0, HashMap::new(), Vec::with_capacity(count));
+        while seconds.len() < count {
+            while asked < count && waiting.len() < at_once {
+                let begin = Instant::now();
+                waiting.insert(self.ask("tools/call", json!({ "name": tool, "arguments": {} }))?, begin);
+                asked += 1;
+            }
+            let (id, _) = self.answer()?;
+            seconds.extend(waiting.remove(&id).map(|begin| begin.elapsed().as_secs_f64()));
+        }
+        Ok(seconds)
+    }
+
+    fn resident(&self) -> Result<f64, Failed> {
+        crate::process::resident(self.child.id())
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::TERM).ok();
+        drop(self.child.wait());
+    }
+}
+
+/// A tool that does nothing and answers what ours answers at least.
+struct Bare;
+
+impl ServerHandler for Bare {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+    }
+
+    async fn list_tools(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(vec![Tool::new("noop", "Does nothing", Arc::new(serde_json::Map::new()))]))
+    }
+
+    async fn call_tool(&self, _: CallToolRequestParams, _: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
+        Ok(CallToolResult::structured(json!({ "result": null })).into())
+    }
+}
+
+/// The bare server's whole life, with as many threads as ours.
+pub(crate) fn bare() -> ExitCode {
+    let Ok(runtime) = serving() else { return ExitCode::FAILURE };
+    let served = runtime.block_on(async {
+        let running = Bare.serve(stdio_pipes()).await?;
+        running.waiting().await?;
+        Ok::<(), Failed>(())
+    });
+    if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
