@@ -132,6 +132,16 @@ fn a_run_that_nobody_waits_for_is_found_by_its_id_and_cancelled_by_it() {
     assert_eq!(client.refused("cancel_execution", json!({ "id": id })), "execution_ended");
     let listed = client.done("get_executions", json!({ "task_name": "slow", "status": "cancelled" }));
     assert_eq!(listed["executions"].as_array().unwrap().len(), 1);
+    // What it asked for itself is told from what others did.
+    let script = home.file("hello.js", "return 1;");
+    assert_eq!(home.run(&["run", script.to_str().unwrap()]).code, Some(0));
+    let mut count = |arguments| client.done("get_executions", arguments)["executions"].as_array().unwrap().len();
+    assert_eq!(count(json!({})), 2);
+    assert_eq!(count(json!({ "session": "own" })), 1);
+    assert_eq!(count(json!({ "session": "mcp-of-nobody" })), 0);
+    let own = client.done("get_status", json!({}))["session"].as_str().unwrap().to_owned();
+    let listed = home.read(&["exec", "list", "--session", &own, "--json"]);
+    assert_eq!((listed["executions"].as_array().unwrap().len(), &listed["executions"][0]["id"]), (1, &json!(id)));
 
     // Where somebody schedules, that one runs it: it outlives this client.
     let serving = home.start(&["serve"]);

@@ -20,6 +20,8 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Of exactly this task, by its name; it counts before the subject.
     pub task: Option<String>,
+    /// Asked for in exactly this client's session; it counts before the subject.
+    pub session: Option<String>,
     /// Of exactly this subject.
     pub subject: Option<String>,
     /// Of programs whose shown name contains this, letter by letter.
@@ -39,7 +41,18 @@ pub struct Filter {
 impl Default for Filter {
     /// The newest 50.
     fn default() -> Self {
-        Self { status: None, task: None, subject: None, program: None, since: None, until: None, text: None, limit: 50, offset: 0 }
+        Self {
+            status: None,
+            task: None,
+            session: None,
+            subject: None,
+            program: None,
+            since: None,
+            until: None,
+            text: None,
+            limit: 50,
+            offset: 0,
+        }
     }
 }
 
@@ -51,11 +64,12 @@ impl Database {
     /// Those of reading: [`DbError::Damaged`], [`DbError::Corrupt`],
     /// [`DbError::Disk`], [`DbError::Busy`].
     pub fn list(&self, filter: &Filter) -> Result<Vec<ExecutionSummary>, DbError> {
-        self.read(|connection| match (filter.task.as_ref(), &filter.subject, &filter.program) {
-            (Some(task), _, _) => Lane::of_task(filter, task).list(connection),
-            (None, None, Some(part)) => list_programs(connection, filter, &programs(connection, part)?),
-            (None, Some(subject), _) => Lane::of_subject(filter, subject).list(connection),
-            (None, None, None) => Lane::of_all(filter).list(connection),
+        self.read(|connection| match (&filter.task, &filter.session, &filter.subject, &filter.program) {
+            (Some(task), _, _, _) => Lane::of_task(filter, task).list(connection),
+            (None, Some(session), _, _) => Lane::of_session(filter, session).list(connection),
+            (None, None, None, Some(part)) => list_programs(connection, filter, &programs(connection, part)?),
+            (None, None, Some(subject), _) => Lane::of_subject(filter, subject).list(connection),
+            (None, None, None, None) => Lane::of_all(filter).list(connection),
         })
     }
 }
@@ -126,6 +140,16 @@ impl<'a> Lane<'a> {
     fn of_task(filter: &'a Filter, task: &'a str) -> Self {
         let mut lane = Self::over("executions_by_task", filter);
         lane.only("task = ?", task);
+        if let Some(session) = &filter.session {
+            lane.only("session = ?", session);
+        }
+        lane.also_subject_and_program(filter);
+        lane
+    }
+
+    fn of_session(filter: &'a Filter, session: &'a str) -> Self {
+        let mut lane = Self::over("executions_by_session", filter);
+        lane.only("session = ?", session);
         lane.also_subject_and_program(filter);
         lane
     }
@@ -139,7 +163,7 @@ impl<'a> Lane<'a> {
         lane
     }
 
-    /// What no index but the task's own serves.
+    /// What is looked at row by row, within one task or session.
     fn also_subject_and_program(&mut self, filter: &'a Filter) {
         if let Some(subject) = &filter.subject {
             self.only("subject = ?", subject);
@@ -229,6 +253,7 @@ mod tests {
             let at = i64::try_from(at).unwrap();
             let mut row = start(subject);
             row.program = program;
+            row.session = (at > 3).then_some("mcp-1");
             row.created_at = Timestamp::from_ms(at);
             let outcome: Outcome = if at % 2 == 0 { succeeded() } else { failed() };
             let mut end = ending(&outcome);
@@ -260,6 +285,10 @@ mod tests {
             (Filter { subject: text("/a/report.js"), ..all.clone() }, &[5, 3, 0]),
             (Filter { subject: text("/a"), ..all.clone() }, &[]),
             (Filter { subject: text("/a/report.js"), program: text("./"), ..all.clone() }, &[5]),
+            (Filter { session: text("mcp-1"), ..all.clone() }, &[5, 4]),
+            (Filter { session: text("mcp-1"), status: Some(Status::Failed), ..all.clone() }, &[5]),
+            (Filter { session: text("mcp-1"), program: text("clean"), ..all.clone() }, &[4]),
+            (Filter { session: text("mcp"), ..all.clone() }, &[]),
             (Filter { program: text("clean"), ..all.clone() }, &[4]),
             (Filter { program: text("no such"), ..all.clone() }, &[]),
             (report.clone(), &[5, 3, 2, 0]),
@@ -312,8 +341,13 @@ mod tests {
             .into_iter()
             .flat_map(|status| time.into_iter().map(move |at| Filter { status, since: at, until: at, ..Filter::default() }));
         for filter in filters {
-            let lanes =
-                [Lane::of_all(&filter), Lane::of_subject(&filter, "s"), Lane::of_program(&filter, "p"), Lane::of_task(&filter, "t")];
+            let lanes = [
+                Lane::of_all(&filter),
+                Lane::of_subject(&filter, "s"),
+                Lane::of_program(&filter, "p"),
+                Lane::of_task(&filter, "t"),
+                Lane::of_session(&filter, "c"),
+            ];
             for (place, lane) in lanes.iter().enumerate() {
                 let plan = database.read(|connection| Ok(plan(connection, lane, SUMMARY))).unwrap();
                 let [only] = plan.as_slice() else { panic!("{filter:?}: {plan:?}") };

@@ -20,6 +20,7 @@ use wardroom_core::credential::CredentialName;
 use wardroom_core::id::Digest;
 use wardroom_core::program::Format;
 use wardroom_core::task::TaskId;
+use wardroom_core::text::truncated;
 use wardroom_db::{
     ApprovalId, ApprovalRecord, ApprovalStatus, Asking, CredentialId, DbError, Decision, Gift, GrantRecord, MAX_WAITING_APPROVALS,
     NewApproval, NewGrant,
@@ -41,6 +42,8 @@ pub const MAX_REASON: usize = 1024;
 pub const MAX_ASKED: usize = 16;
 /// Bytes of their texts together.
 pub const MAX_ASKED_BYTES: usize = 4096;
+/// Bytes of a task's params that an approval shows.
+const MAX_SHOWN_INPUT: usize = 400;
 /// Approvals that one list shows.
 pub const MAX_LISTED: u64 = 1000;
 
@@ -306,7 +309,11 @@ impl Wardroom {
         let (mut beside, mut program) = (Vec::new(), None);
         let (about, digest, asks, scopes) = match asked(record)? {
             Asked::Grants { task, digest, format, grants } => {
-                let name = self.db.task_by_id(task)?.map_or_else(|| format!("{task} (removed)"), |task| task.name.to_string());
+                let found = self.db.task_by_id(task)?;
+                let name = found.as_ref().map_or_else(|| format!("{task} (removed)"), |task| task.name.to_string());
+                if let Some(found) = found {
+                    beside.extend(how_it_runs(&Task::read(found)?));
+                }
                 program = Some(self.components().path(digest, format)).filter(|path| path.exists());
                 let held = self.db.grants(&record.subject, Some(digest))?;
                 beside.extend(held.iter().map(|grant| format!("it holds already {}={}", grant.capability.flag(), grant.scope)));
@@ -431,6 +438,19 @@ impl Wardroom {
             }
         }
     }
+}
+
+/// When a task would run, and with what: a right is as wide as its use.
+fn how_it_runs(task: &Task) -> Vec<String> {
+    let definition = &task.definition;
+    let when = task.schedule_words().unwrap_or_else(|| "only when it is started".to_owned());
+    let params = (!definition.params.is_empty()).then(|| serde_json::Value::from(definition.params.clone()).to_string());
+    let args = (!definition.args.is_empty()).then(|| definition.args.join(" "));
+    let shown = |what: &str, text: String| format!("it runs with {what} {}", truncated(&text, MAX_SHOWN_INPUT));
+    let mut words = vec![format!("it runs {when}")];
+    words.extend(params.map(|text| shown("the params", text)));
+    words.extend(args.map(|text| shown("the arguments", text)));
+    words
 }
 
 fn asked(record: &ApprovalRecord) -> Result<Asked, ApprovalError> {

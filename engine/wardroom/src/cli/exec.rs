@@ -72,6 +72,9 @@ pub(super) struct ListArguments {
     /// Only those of this task
     #[arg(long, value_name = "NAME")]
     task: Option<String>,
+    /// Only those that an assistant asked for in this session (`exec show` has it)
+    #[arg(long, value_name = "SESSION")]
+    session: Option<String>,
     /// Only those of programs with this in their name
     #[arg(long, value_name = "TEXT")]
     program: Option<String>,
@@ -138,6 +141,7 @@ impl ListArguments {
         let filter = Filter {
             status: self.status,
             task: self.task,
+            session: self.session,
             subject: None,
             program: self.program,
             since: self.since,

@@ -49,7 +49,7 @@ pub(in super::super) const TOOLS: &[Tool] = &[
     Tool {
         name: "get_executions",
         title: "List executions",
-        about: "Lists executions, newest first, by task, status and time.",
+        about: "Lists executions, newest first, by task, status, session and time.",
         least: Profile::Read,
         hints: LOOKS,
         input: || {
@@ -57,6 +57,7 @@ pub(in super::super) const TOOLS: &[Tool] = &[
             let properties = json!({
                 "task_name": schema::task_name("Only those of this task"),
                 "status": { "enum": statuses, "description": "Only those of this status" },
+                "session": schema::bounded_text("Only those asked for in this session; `own` is this one", 64),
                 "since": schema::bounded_text("Only those asked for then or later (RFC 3339)", 64),
                 "until": schema::bounded_text("Only those asked for before then (RFC 3339)", 64),
                 "limit": schema::whole("At most so many", 1, 500, 50),
@@ -237,6 +238,7 @@ pub(super) fn line(summary: &ExecutionSummary) -> String {
 struct Listing {
     task_name: Option<String>,
     status: Option<Status>,
+    session: Option<String>,
     since: Option<String>,
     until: Option<String>,
     #[serde(default = "fifty")]
@@ -258,10 +260,11 @@ fn time(name: &str, text: Option<String>) -> Result<Option<Timestamp>, Refused> 
 
 fn get_executions(call: Call<'_>) -> Done<'_> {
     Box::pin(async move {
-        let Listing { task_name, status, since, until, limit, offset } = call.read()?;
+        let Listing { task_name, status, session, since, until, limit, offset } = call.read()?;
+        let session = session.map(|session| if session == "own" { call.server.session.clone() } else { session });
         let (since, until) = (time("since", since)?, time("until", until)?);
         // One more than wanted tells whether there are more.
-        let filter = Filter { task: task_name, status, since, until, limit: limit + 1, offset, ..Filter::default() };
+        let filter = Filter { task: task_name, status, session, since, until, limit: limit + 1, offset, ..Filter::default() };
         let mut found = call.server.wardroom.list(&filter).await?;
         let beyond = found.len() as u64 > limit;
         found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
