@@ -400,6 +400,7 @@ fn a_credential_that_went_and_came_back_is_another_one() {
     let id = saved["approval"]["id"].as_str().unwrap();
     let shown = home.run(&["approval", "show", id]).text();
     assert!(shown.contains("X may be sent to evil.example, and has no value yet"), "{shown}");
+    assert!(shown.contains("it runs ") && shown.contains("every hour"), "{shown}");
     assert!(home.feed(&["credential", "set", "X"], "0123456789").stderr.contains("evil.example"));
     for come_back in [false, true] {
         if come_back {

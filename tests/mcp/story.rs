@@ -298,3 +298,20 @@ fn an_exposed_task_is_a_tool_of_its_own_with_its_grants_and_its_bytes() {
     assert!(client.request("tools/call", json!({ "name": "task__health", "arguments": {} }))["error"].is_object());
     assert_eq!(home.run(&["unexpose", "health"]).code, Some(0));
 }
+
+#[test]
+fn the_audit_log_tells_what_a_change_of_a_task_changed() {
+    let home = Home::new();
+    assert_eq!(home.run(&["init", "--vault", "file"]).code, Some(0));
+    let mut client = Client::new(&home, "author");
+    client.done("schedule_task", json!({ "name": "mine", "code": "return params;", "schedule": cron() }));
+    let schedule = json!({ "type": "interval", "minutes": 60 });
+    client.done("update_task", json!({ "name": "mine", "new_name": "ours", "schedule": schedule, "params": { "token": "not-for-the-log" } }));
+    let log = home.read(&["audit", "list", "--json"]);
+    let changed = log["events"].as_array().unwrap().iter().find(|row| row["event"] == "task-changed").unwrap();
+    let detail = &changed["detail"];
+    assert_eq!(detail["was_named"], "mine", "{changed}");
+    assert_eq!(detail["changed"], json!(["params", "when"]), "{changed}");
+    assert_eq!(detail["when"]["every"], "1h", "{changed}");
+    assert!(!log.to_string().contains("not-for-the-log"), "{log}");
+}

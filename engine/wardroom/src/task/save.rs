@@ -81,6 +81,26 @@ pub(super) struct Judged {
     at: Timestamp,
 }
 
+/// What the audit log keeps of a task that is saved: what it may do, when it
+/// runs, and which parts are others now. What is in its params stays in the task.
+fn audit_detail(seen: Option<&Task>, terms: &TaskTerms) -> Value {
+    let grants: Vec<String> = terms.grants.iter().map(|grant| format!("{} {}", grant.capability.name(), grant.scope)).collect();
+    let fields = |definition: &str| serde_json::from_str::<Map<String, Value>>(definition).unwrap_or_default();
+    let now = fields(&terms.definition);
+    let mut detail = json!({ "digest": terms.digest.to_string(), "grants": grants });
+    let Some(entries) = detail.as_object_mut() else { return detail };
+    entries.extend(now.get("when").map(|when| ("when".to_owned(), when.clone())));
+    if let Some(seen) = seen {
+        let before = fields(&seen.record.definition);
+        let changed: Vec<&String> = now.iter().filter(|(name, value)| before.get(*name) != Some(*value)).map(|(name, _)| name).collect();
+        entries.insert("changed".to_owned(), json!(changed));
+        if seen.name() != &terms.name {
+            entries.insert("was_named".to_owned(), json!(seen.name()));
+        }
+    }
+    detail
+}
+
 impl Wardroom {
     /// Judges and stores a task, and tells the scheduler.
     ///
@@ -97,10 +117,7 @@ impl Wardroom {
         self.components().put(&judged.program)?;
         let name = judged.terms.name.clone();
         let new_requests = self.new_requests(seen.as_ref(), &judged.plan).await;
-        let detail = json!({
-            "digest": judged.terms.digest.to_string(),
-            "grants": judged.terms.grants.iter().map(|grant| format!("{} {}", grant.capability.name(), grant.scope)).collect::<Vec<_>>(),
-        });
+        let detail = audit_detail(seen.as_ref(), &judged.terms);
         let change = match &seen {
             None => {
                 let events = self.audited(|| audit::by_asker(now, event::TASK_ADDED, name.as_str(), detail))?;
