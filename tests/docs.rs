@@ -12,7 +12,10 @@ use wardroom_core::limit::{
 use wardroom_core::manifest::Manifest;
 use wardroom_core::param::ParamSpec;
 
-use wardroom::config::{DEFAULT_CONCURRENCY, DEFAULT_DESKTOP, MAX_CONCURRENCY, MAX_NOTIFICATIONS, NOTIFY_AGAIN_AFTER};
+use wardroom::config::{
+    DEFAULT_CONCURRENCY, DEFAULT_DESKTOP, DEFAULT_MAX_CREDENTIALS, DEFAULT_MAX_TASKS, MAX_CONCURRENCY, MAX_NOTIFICATIONS,
+    NOTIFY_AGAIN_AFTER,
+};
 use wardroom::task::definition::{DEFAULT_PAUSE_AFTER, MAX_WAITING};
 use wardroom_schedule::calendar::{MAX_PERIOD, MIN_PERIOD};
 use wardroom_schedule::due::{MAX_CATCH_UP, MISSED_WINDOW, TOLERANCE};
@@ -159,4 +162,21 @@ fn script_row(path: &Path) -> String {
 fn the_readme_lists_every_script_with_its_params_and_what_it_asks_for() {
     let rows: String = scripts().iter().map(|path| script_row(path)).collect();
     assert_eq!(table("scripts"), rows, "the README's table of scripts should read as on the right");
+}
+
+#[test]
+fn the_readme_says_how_much_an_assistant_may_add_and_ask_for() {
+    let readme = readme().split_whitespace().collect::<Vec<_>>().join(" ");
+    for claim in [
+        format!(
+            "An assistant adds tasks while there are fewer than {DEFAULT_MAX_TASKS}, and credentials while there are fewer than {DEFAULT_MAX_CREDENTIALS}"
+        ),
+        format!(
+            "An approval waits for {}; at most {} wait at once",
+            DurationText(wardroom::approval::APPROVAL_LASTS),
+            wardroom_db::MAX_WAITING_APPROVALS
+        ),
+    ] {
+        assert!(readme.contains(&claim), "{claim}");
+    }
 }

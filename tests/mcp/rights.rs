@@ -497,3 +497,25 @@ fn refusals_are_what_the_schemas_say_and_are_written_down() {
     let subjects: Vec<&str> = log["events"].as_array().unwrap().iter().map(|row| row["subject"].as_str().unwrap()).collect();
     assert!(subjects.contains(&"code") && subjects.contains(&"add_credential:value"), "{subjects:?}");
 }
+
+#[test]
+fn an_assistant_fills_neither_the_list_of_tasks_nor_that_of_credentials() {
+    let home = Home::new();
+    assert_eq!(home.run(&["init", "--vault", "file"]).code, Some(0));
+    std::fs::write(home.path().join("config.toml"), "[mcp]\nmax_tasks = 2\nmax_credentials = 1\n").unwrap();
+    let mut client = Client::new(&home, "author");
+    let task = |name: &str| json!({ "name": name, "code": "return 1;", "schedule": hourly() });
+    client.done("schedule_task", task("a"));
+    client.done("schedule_task", task("b"));
+    assert_eq!(client.refused("schedule_task", task("c")), "too_many");
+    // What is there can be changed, and room can be made.
+    client.done("update_task", json!({ "name": "a", "description": "changed" }));
+    client.done("delete_task", json!({ "name": "a" }));
+    client.done("schedule_task", task("c"));
+    client.done("add_credential", json!({ "name": "A" }));
+    assert_eq!(client.refused("add_credential", json!({ "name": "B" })), "too_many");
+    // A person is held up by neither.
+    let file = home.file("d.js", "return 1;");
+    assert_eq!(home.run(&["task", "add", "d", file.to_str().unwrap()]).code, Some(0));
+    assert_eq!(home.feed(&["credential", "add", "B", "--host=b.example"], "0123456789").code, Some(0));
+}

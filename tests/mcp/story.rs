@@ -306,7 +306,8 @@ fn the_audit_log_tells_what_a_change_of_a_task_changed() {
     let mut client = Client::new(&home, "author");
     client.done("schedule_task", json!({ "name": "mine", "code": "return params;", "schedule": cron() }));
     let schedule = json!({ "type": "interval", "minutes": 60 });
-    client.done("update_task", json!({ "name": "mine", "new_name": "ours", "schedule": schedule, "params": { "token": "not-for-the-log" } }));
+    client
+        .done("update_task", json!({ "name": "mine", "new_name": "ours", "schedule": schedule, "params": { "token": "not-for-the-log" } }));
     let log = home.read(&["audit", "list", "--json"]);
     let changed = log["events"].as_array().unwrap().iter().find(|row| row["event"] == "task-changed").unwrap();
     let detail = &changed["detail"];

@@ -171,6 +171,15 @@ impl Database {
         self.read(|connection| connection.prepare_cached(TASKS)?.query_and_then([], record)?.collect())
     }
 
+    /// How many tasks there are.
+    ///
+    /// # Errors
+    ///
+    /// As [`tasks`](Self::tasks).
+    pub fn task_count(&self) -> Result<u64, DbError> {
+        self.read(|connection| Ok(connection.query_row("SELECT COUNT(*) FROM tasks", [], |row| row.get::<_, u32>(0))?.into()))
+    }
+
     /// The task of this name.
     ///
     /// # Errors

@@ -41,6 +41,29 @@ pub struct McpConfig {
     /// Whether a credential's value may come from an assistant. It has then been
     /// through the assistant's conversation, and whatever keeps that.
     pub accept_secret_values: bool,
+    /// An assistant adds tasks while there are fewer than so many.
+    pub max_tasks: Option<u64>,
+    /// The same for credentials.
+    pub max_credentials: Option<u64>,
+}
+
+/// Tasks up to which assistants add some, unless the settings say otherwise.
+pub const DEFAULT_MAX_TASKS: u64 = 200;
+/// Credentials up to which assistants add some, unless the settings say otherwise.
+pub const DEFAULT_MAX_CREDENTIALS: u64 = 100;
+
+impl McpConfig {
+    /// Tasks up to which assistants add some.
+    #[must_use]
+    pub fn max_tasks(&self) -> u64 {
+        self.max_tasks.unwrap_or(DEFAULT_MAX_TASKS)
+    }
+
+    /// Credentials up to which assistants add some.
+    #[must_use]
+    pub fn max_credentials(&self) -> u64 {
+        self.max_credentials.unwrap_or(DEFAULT_MAX_CREDENTIALS)
+    }
 }
 
 /// Desktop notifications, unless the settings say otherwise.

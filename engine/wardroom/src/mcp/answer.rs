@@ -129,6 +129,13 @@ impl Refused {
         Self { code: "validation_error", message: message.into(), hint: None }
     }
 
+    /// There are as many as an assistant may make.
+    pub(super) fn full(what: &str, most: u64, setting: &str) -> Self {
+        let message = format!("there are {most} {what} or more, and assistants add none then");
+        let hint = format!("A person removes some, adds it, or sets a higher `{setting}` under `[mcp]` in config.toml.");
+        Self { code: "too_many", message, hint: Some(hint) }
+    }
+
     /// As the protocol has it: an error of the tool, which the model sees.
     pub(super) fn into_result(self) -> CallToolResult {
         let message = shortened(&for_terminal(&self.message));

@@ -130,6 +130,10 @@ fn add_credential(call: Call<'_>) -> Done<'_> {
             );
             return Err(Refused { code: "secret_refused", message, hint: Some(hint) });
         }
+        let most = wardroom.config().mcp.max_credentials();
+        if wardroom.database().credentials()?.len() as u64 >= most {
+            return Err(Refused::full("credentials", most, "max_credentials"));
+        }
         let mut bound: Vec<BoundHost> = Vec::new();
         for host in &hosts {
             bound.push(

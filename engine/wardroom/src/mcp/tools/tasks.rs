@@ -354,6 +354,10 @@ fn schedule_task(call: Call<'_>) -> Done<'_> {
     Box::pin(async move {
         let new: New = call.read()?;
         let server = call.server;
+        let most = server.wardroom.config().mcp.max_tasks();
+        if server.wardroom.database().task_count()? >= most {
+            return Err(Refused::full("tasks", most, "max_tasks"));
+        }
         let mut draft = TaskDraft {
             name: new.name.clone(),
             description: new.description,
