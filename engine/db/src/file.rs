@@ -20,6 +20,10 @@ use crate::migration::{MIGRATIONS, migrate, version};
 
 /// The file's name in the home folder.
 const FILE_NAME: &str = "wardroom.db";
+/// Pages of write-ahead log after which it is copied into the database, with two
+/// syncs: 16 MiB. Executions one after the other write the same pages again and
+/// again, so a long log has hardly more to copy than a short one.
+const CHECKPOINT_PAGES: i64 = 4096;
 /// Says in the file's header whose it is (`PRAGMA application_id`).
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"wrdm");
 /// How long to wait for another process's write. Groups are short; whoever
@@ -81,6 +85,7 @@ impl DatabaseFile {
             Durability::Process => "PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA synchronous = NORMAL",
             Durability::Machine => "PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA synchronous = FULL",
         })?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         Ok(connection)
     }
 

@@ -18,7 +18,6 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0007_approvals.sql"),
     include_str!("../migrations/0008_recovery.sql"),
     include_str!("../migrations/0009_exposed.sql"),
-    include_str!("../migrations/0012_sessions.sql"),
 ];
 
 /// Brings a database to the version of these migrations, all or nothing.

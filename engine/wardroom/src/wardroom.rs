@@ -13,6 +13,7 @@ use wardroom_vault::source::{NoPassphrases, Passphrases};
 
 use crate::config::{Config, ConfigError};
 use crate::execution::session::{Session, SessionError};
+use crate::execution::store::Kept;
 use crate::home::{Home, HomeError};
 use crate::task::follow::GivenUp;
 use crate::vault::Opened;
@@ -34,6 +35,7 @@ pub struct Wardroom {
     pub(crate) opened: Opened,
     pub(crate) mirrored: Mirrored,
     pub(crate) given_up: GivenUp,
+    pub(crate) kept: Kept,
     /// An end in this process was not followed, because that failed.
     pub(crate) unfollowed: AtomicBool,
 }
@@ -100,6 +102,7 @@ impl Wardroom {
             opened: Opened::default(),
             mirrored: Mirrored::default(),
             given_up: GivenUp::default(),
+            kept: Kept::default(),
             unfollowed: AtomicBool::new(false),
         })
     }

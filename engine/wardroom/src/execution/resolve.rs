@@ -298,7 +298,7 @@ impl Wardroom {
                 Ok((program, subject))
             }
             Source::FileOfTask(name, task) => Ok((read_program(name)?.0, task.subject())),
-            Source::Task(stored, task) => Ok((self.components().load(stored)?, task.subject())),
+            Source::Task(stored, task) => Ok((self.program_of(stored)?, task.subject())),
             Source::Given(program, subject) => Ok(((**program).clone(), subject.clone())),
         }
     }

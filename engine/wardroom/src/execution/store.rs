@@ -1,9 +1,10 @@
-//! The bytes that tasks pin: `components/`, one file a digest, looked at again
-//! on every load.
+//! The bytes that tasks pin: `components/`, one file a digest, looked at whenever
+//! they are read.
 
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -76,7 +77,47 @@ impl StoreError {
 /// The folder of stored bytes.
 pub(crate) struct Components(PathBuf);
 
+/// Bytes together that are kept in memory once they were looked at.
+const MAX_KEPT: usize = 16 * 1024 * 1024;
+/// Programs that are kept so; they are looked through one by one.
+const MAX_KEPT_PROGRAMS: usize = 64;
+
+/// Programs whose bytes were looked at in this process, the one used last at
+/// the end: what lies in memory nobody changes, so it is not read again.
+#[derive(Default)]
+pub(crate) struct Kept(Mutex<Vec<Program>>);
+
+impl Kept {
+    fn get(&self, stored: &StoredProgram) -> Option<Program> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = kept.iter().rposition(|program| program.digest == stored.digest && program.format == stored.format)?;
+        let program = kept.remove(at);
+        kept.push(program.clone());
+        Some(Program { name: stored.name.clone(), ..program })
+    }
+
+    fn put(&self, program: &Program) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push(program.clone());
+        let bytes = |kept: &[Program]| kept.iter().map(|program| program.bytes.len()).sum::<usize>();
+        while kept.len() > MAX_KEPT_PROGRAMS || bytes(&kept) > MAX_KEPT {
+            kept.remove(0);
+        }
+    }
+}
+
 impl Wardroom {
+    /// The bytes that a run is to have: looked at when they were read, once in
+    /// this process while there is room.
+    pub(crate) fn program_of(&self, stored: &StoredProgram) -> Result<Program, StoreError> {
+        if let Some(program) = self.kept.get(stored) {
+            return Ok(program);
+        }
+        let program = self.components().load(stored)?;
+        self.kept.put(&program);
+        Ok(program)
+    }
+
     pub(crate) fn components(&self) -> Components {
         Components(self.home.components())
     }

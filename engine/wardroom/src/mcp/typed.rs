@@ -93,7 +93,7 @@ pub(super) async fn call(
     if server.options.profile < Profile::Operate {
         return None;
     }
-    let task = server.wardroom.task(name).ok().filter(|task| task.record.is_exposed)?;
+    let task = server.wardroom.task_to_run(name).ok().filter(|task| task.record.is_exposed)?;
     let arguments = request.arguments.clone().unwrap_or_default();
     Some(match server.plan(&task, ExecutionId::fresh(), arguments).await {
         Ok(plan) => server.run_and_tell(plan, context).await,

@@ -179,11 +179,20 @@ impl Wardroom {
     /// [`TaskError::Unknown`] with a near name, [`TaskError::Name`], or
     /// [`TaskError::Db`].
     pub fn task(&self, name: &str) -> Result<Task, TaskError> {
+        Task::read(self.task_record(name)?)
+    }
+
+    /// The same for a run of it, which does not ask when it is due.
+    pub(crate) fn task_to_run(&self, name: &str) -> Result<Task, TaskError> {
+        Task::read_to_run(self.task_record(name)?)
+    }
+
+    fn task_record(&self, name: &str) -> Result<wardroom_db::TaskRecord, TaskError> {
         let found = match name.parse::<TaskName>() {
             Ok(name) => self.db.task(&name)?,
             Err(_) => None,
         };
-        found.map_or_else(|| Err(self.unknown_task(name)), Task::read)
+        found.ok_or_else(|| self.unknown_task(name))
     }
 
     pub(crate) fn unknown_task(&self, name: &str) -> TaskError {

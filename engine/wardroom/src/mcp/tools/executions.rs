@@ -129,7 +129,7 @@ fn execute_task(call: Call<'_>) -> Done<'_> {
     Box::pin(async move {
         let Start { name, wait } = call.read()?;
         let server = call.server;
-        let task = server.wardroom.task(&name)?;
+        let task = server.wardroom.task_to_run(&name)?;
         let id = ExecutionId::fresh();
         if !wait {
             server.start(&task, id).await?;
