@@ -1,6 +1,7 @@
 //! The assistant's door, spoken to line by line as any client would.
 
 mod clients;
+mod escalation;
 mod fuzz;
 mod rights;
 mod story;
@@ -16,6 +17,15 @@ use serde_json::{Value, json};
 use crate::support::PATIENCE;
 use crate::support::home::Home;
 use crate::support::terminal::on_a_terminal_by;
+
+thread_local! {
+    static HEARD: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
+}
+
+/// All that clients of this test were told.
+fn heard() -> String {
+    HEARD.with_borrow(Clone::clone)
+}
 
 /// A client of ours: it speaks the era of 2025-11-25.
 struct Client {
@@ -67,6 +77,7 @@ impl Client {
     fn receive(&self, within: Duration) -> Option<Value> {
         match self.lines.recv_timeout(within) {
             Ok(line) => {
+                HEARD.with_borrow_mut(|heard| heard.push_str(&line));
                 let message: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no protocol: {line}"));
                 assert_eq!(message["jsonrpc"], "2.0", "{line}");
                 Some(message)

@@ -273,7 +273,7 @@ fn scripts_that_are_tried_hold_nothing_even_where_such_bytes_were_granted() {
 }
 
 /// Calls in the era of 2026-07-28, where each says all about itself.
-fn modern(client: &mut Client, tool: &str, arguments: &Value, more: Value) -> Value {
+pub(super) fn modern(client: &mut Client, tool: &str, arguments: &Value, more: Value) -> Value {
     let meta = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": { "elicitation": { "form": {} } },
