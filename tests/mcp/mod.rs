@@ -3,6 +3,7 @@
 mod clients;
 mod escalation;
 mod fuzz;
+mod news;
 mod rights;
 mod story;
 mod wire;
@@ -107,6 +108,19 @@ impl Client {
     fn request(&mut self, method: &str, params: Value) -> Value {
         let id = self.begin(method, params);
         self.answer(id)
+    }
+
+    /// The next notification of this kind, that came already or is to come.
+    #[track_caller]
+    fn told(&mut self, method: &str) -> Value {
+        let start = Instant::now();
+        loop {
+            if let Some(at) = self.notes.iter().position(|note| note["method"] == method) {
+                return self.notes.remove(at);
+            }
+            let message = self.receive(PATIENCE.saturating_sub(start.elapsed()));
+            self.notes.push(message.unwrap_or_else(|| panic!("waited in vain for {method}: {:?}", self.notes)));
+        }
     }
 
     /// A tool's result, whatever it is.

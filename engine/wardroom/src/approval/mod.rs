@@ -28,6 +28,7 @@ use wardroom_db::{
 
 use crate::audit::{self, event};
 use crate::credential::CredentialUseError;
+use crate::execution::changed::Changed;
 use crate::execution::grants::{GrantTexts, stored};
 use crate::execution::resolve::ResolveError;
 use crate::task::TaskError;
@@ -371,10 +372,12 @@ impl Wardroom {
     pub async fn approve(&self, id: ApprovalId) -> Result<(), ApprovalError> {
         let record = self.approval_record(&id.to_string())?;
         let (asked, now) = (asked(&record)?, self.clock.now());
+        let mut changed = None;
         let gift = match &asked {
             Asked::Grants { task, digest, format, grants } => {
                 let found = self.db.task_by_id(*task)?.ok_or(ApprovalError::Stale(id))?;
                 let revision = found.revision;
+                changed = Some(Changed::Task(found.name.clone()));
                 // The same text in another language is another program.
                 if Task::read(found)?.definition.program.format != *format {
                     return Err(ApprovalError::Stale(id));
@@ -403,6 +406,9 @@ impl Wardroom {
         let decision = self.db.approve(id, gift, now, events).await?;
         self.decided(id, decision)?;
         self.wake_scheduler().await;
+        if let Some(changed) = changed {
+            self.tell_changed(&[changed]).await;
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use wardroom_core::id::ExecutionId;
 use wardroom_core::log::LogLine;
 use wardroom_db::{DbError, ExecutionRecord, ExecutionSummary, Filter, Found};
 
+use super::changed::Changed;
 use super::session::Peer;
 use crate::wardroom::Wardroom;
 
@@ -230,7 +231,10 @@ impl Wardroom {
         let (id, status) = (record.summary.id, record.summary.status);
         if status == Status::Queued {
             match self.db.cancel_queued(id, record.summary.attempt, self.clock.now()).await {
-                Ok(()) => return Ok(id),
+                Ok(()) => {
+                    self.tell_changed(&[Changed::Execution(id)]).await;
+                    return Ok(id);
+                }
                 // Its turn came while we asked.
                 Err(DbError::IllegalMove { .. }) => return Box::pin(self.cancel(&id.to_string())).await,
                 Err(error) => return Err(error.into()),

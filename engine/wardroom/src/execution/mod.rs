@@ -5,8 +5,10 @@
 //!  resolve.rs  core::plan    host    here, with recorder.rs  task/follow.rs
 //! ```
 //!
-//! Liveness and talk between processes are in [`session`].
+//! Liveness and talk between processes are in [`session`]; who is told of what
+//! changed, in [`changed`].
 
+pub mod changed;
 pub mod databases;
 pub mod grants;
 pub mod manage;
@@ -28,6 +30,7 @@ use wardroom_core::plan::{Lent, Plan, Runner};
 use wardroom_core::witness::{BoxFuture, HostFault, StateSource};
 use wardroom_db::{Database, DbError};
 
+use self::changed::Changed;
 use crate::credential::CredentialUseError;
 use crate::wardroom::{OpenError, Wardroom};
 use recorder::Recorder;
@@ -110,6 +113,10 @@ impl Wardroom {
         let plan = Arc::new(plan);
         let recorder = Arc::new(Recorder::new(plan.clone(), self.db.clone(), self.clock.clone(), session.holder().to_owned(), live));
         let _announced = session.announce(plan.resolved().id, recorder.clone());
+        if plan.resolved().occasion.is_queued {
+            let runs = Changed::Runs { id: plan.resolved().id, holder: session.holder().to_owned() };
+            self.tell_changed(&[runs]).await;
+        }
         let stop = recorder.clone();
         let lent = Lent {
             witness: recorder.clone(),
@@ -130,6 +137,9 @@ impl Wardroom {
         };
         let (outcome, sequel) = recorder.settle(outcome).await?;
         self.follow_end(plan.resolved(), sequel).await;
+        if let Some(task) = &plan.resolved().occasion.task {
+            self.tell_changed(&[Changed::Task(task.clone()), Changed::Execution(plan.resolved().id)]).await;
+        }
         // Forgetting old executions can wait; this one's answer cannot fail
         // for it.
         drop(self.tidy_daily().await);

@@ -178,6 +178,11 @@ impl Recorder {
         self.stop.notified().await;
     }
 
+    /// How many lines there are, and the status at the end, as they change.
+    pub(crate) fn news(&self) -> watch::Receiver<(usize, Option<Status>)> {
+        self.news.subscribe()
+    }
+
     /// Lines from a place on, as they come, and the status when it ends.
     pub(crate) fn follow(self: Arc<Self>, from: usize) -> Follower {
         let news = self.news.subscribe();

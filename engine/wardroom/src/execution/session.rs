@@ -4,10 +4,13 @@
 //! ```text
 //!  run/HOLDER.lock   held by flock while the process lives
 //!  run/HOLDER.sock   0600; one JSON line in, JSON lines out
+//!  run/HOLDER.lists  it wants to be told of changes (changed.rs); also HOLDER.items
 //!
 //!    {"cancel": ID}             ▶  {"ok": true}
 //!    {"follow": ID, "from": N}  ▶  {"line": {…}} …  {"ended": STATUS}
+//!    {"watch": ID}              ▶  {"ok": true}  {"stirred": true} …  {"ended": STATUS}
 //!    {"wake": true}             ▶  {"ok": true}
+//!    {"changed": [WHAT, …]}     ▶  {"ok": true}
 //!    anything else              ▶  {"error": TEXT}
 //! ```
 //!
@@ -28,6 +31,7 @@ use wardroom_core::execution::Status;
 use wardroom_core::id::ExecutionId;
 use wardroom_core::log::LogLine;
 
+use super::changed::{Changed, Interest, Listeners};
 use super::recorder::{News, Recorder};
 use crate::home::Home;
 
@@ -35,6 +39,8 @@ use crate::home::Home;
 const MAX_REQUEST: u64 = 4096;
 /// How long a process may take to be asked, or to answer that it cancels.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Who watches an execution is stirred at most once in so long.
+const STIR_EVERY: Duration = Duration::from_millis(100);
 
 /// Why a process cannot be told from a dead one.
 #[derive(Debug, thiserror::Error)]
@@ -47,17 +53,30 @@ pub struct SessionError {
 /// This process, while it lives.
 pub struct Session {
     holder: String,
+    folder: PathBuf,
     /// Holding it is what says that this process lives.
     _lock: File,
-    files: [PathBuf; 2],
-    running: Running,
-    /// Told when somebody changed what a scheduler in this process acts on.
-    woken: Arc<Notify>,
+    reached: Arc<Reached>,
     /// Told when this process itself put something into the queue.
     queued: Notify,
 }
 
+/// What others reach of this process.
+struct Reached {
+    running: Running,
+    /// Told when somebody changed what a scheduler in this process acts on.
+    woken: Notify,
+    listeners: Arc<Listeners>,
+}
+
 type Running = Arc<Mutex<HashMap<ExecutionId, Arc<Recorder>>>>;
+
+/// All files of a process.
+fn files(folder: &Path, holder: &str) -> [PathBuf; 4] {
+    let [lists, items] = Interest::ALL.map(Interest::ending);
+    // The lock last: while it is there, whoever looks finds the rest.
+    [lists, items, "sock", "lock"].map(|ending| folder.join(format!("{holder}.{ending}")))
+}
 
 impl Session {
     pub(crate) fn begin(home: &Home) -> Result<Self, SessionError> {
@@ -69,9 +88,18 @@ impl Session {
         let lock = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&lock_path).map_err(failed)?;
         lock.lock().map_err(failed)?;
         let listener = listen(&folder, &socket_path).map_err(failed)?;
-        let (running, woken) = (Running::default(), Arc::new(Notify::new()));
-        drop(tokio::spawn(serve(listener, running.clone(), woken.clone())));
-        Ok(Self { holder, _lock: lock, files: [socket_path, lock_path], running, woken, queued: Notify::new() })
+        let listeners = Arc::new(Listeners::new(&folder.join(&holder)));
+        let reached = Arc::new(Reached { running: Running::default(), woken: Notify::new(), listeners });
+        drop(tokio::spawn(serve(listener, reached.clone())));
+        Ok(Self { holder, folder, _lock: lock, reached, queued: Notify::new() })
+    }
+
+    pub(super) fn failed(&self, source: std::io::Error) -> SessionError {
+        SessionError { folder: self.folder.clone(), source }
+    }
+
+    pub(super) fn listeners(&self) -> &Arc<Listeners> {
+        &self.reached.listeners
     }
 
     /// The name under which rows say who runs them.
@@ -82,7 +110,7 @@ impl Session {
 
     /// Resolves when somebody wakes this process, or did since it was asked last.
     pub(crate) async fn woken(&self) {
-        self.woken.notified().await;
+        self.reached.woken.notified().await;
     }
 
     /// Resolves when this process itself put something into the queue, or did
@@ -98,14 +126,15 @@ impl Session {
 
     /// Makes an execution reachable for others until the guard is dropped.
     pub(crate) fn announce(&self, id: ExecutionId, recorder: Arc<Recorder>) -> Announced {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id, recorder);
-        Announced { running: self.running.clone(), id }
+        let running = &self.reached.running;
+        running.lock().unwrap_or_else(PoisonError::into_inner).insert(id, recorder);
+        Announced { running: running.clone(), id }
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        for file in &self.files {
+        for file in files(&self.folder, &self.holder) {
             // What stays behind is found dead and cleared by the next process.
             drop(std::fs::remove_file(file));
         }
@@ -134,18 +163,27 @@ fn fresh_holder() -> std::io::Result<String> {
 /// A socket's path has at most 107 bytes (unix(7)); a longer one is reached
 /// through the folder's handle.
 fn listen(folder: &Path, socket: &Path) -> std::io::Result<UnixListener> {
-    with_short_path(folder, socket, |path| UnixListener::bind(path))
+    UnixListener::bind(&ShortPath::of(folder, socket)?.path)
 }
 
-fn with_short_path<T>(folder: &Path, socket: &Path, use_path: impl Fn(&Path) -> std::io::Result<T>) -> std::io::Result<T> {
-    use std::os::fd::AsRawFd;
-    const SUN_PATH: usize = 107;
-    if socket.as_os_str().len() <= SUN_PATH || !cfg!(target_os = "linux") {
-        return use_path(socket);
+/// A path that is short enough while this lives.
+struct ShortPath {
+    path: PathBuf,
+    _folder: Option<File>,
+}
+
+impl ShortPath {
+    fn of(folder: &Path, socket: &Path) -> std::io::Result<Self> {
+        use std::os::fd::AsRawFd;
+        const SUN_PATH: usize = 107;
+        if socket.as_os_str().len() <= SUN_PATH || !cfg!(target_os = "linux") {
+            return Ok(Self { path: socket.to_owned(), _folder: None });
+        }
+        let folder = File::open(folder)?;
+        let name = socket.file_name().unwrap_or_default();
+        let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+        Ok(Self { path, _folder: Some(folder) })
     }
-    let folder = File::open(folder)?;
-    let name = socket.file_name().unwrap_or_default();
-    use_path(&Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name))
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -153,7 +191,9 @@ fn with_short_path<T>(folder: &Path, socket: &Path, use_path: impl Fn(&Path) -> 
 enum Request {
     Cancel { cancel: ExecutionId },
     Follow { follow: ExecutionId, from: usize },
+    Watch { watch: ExecutionId },
     Wake { wake: bool },
+    Changed { changed: Vec<Changed> },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -161,24 +201,25 @@ enum Request {
 enum Reply {
     Ok(bool),
     Line(LogLine),
+    Stirred(bool),
     Ended(Status),
     Error(String),
 }
 
-async fn serve(listener: UnixListener, running: Running, woken: Arc<Notify>) {
+async fn serve(listener: UnixListener, reached: Arc<Reached>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let (running, woken) = (running.clone(), woken.clone());
+        let reached = reached.clone();
         // One that hangs up is gone; nothing here outlives the process.
-        drop(tokio::spawn(async move { drop(answer(stream, running, &woken).await) }));
+        drop(tokio::spawn(async move { drop(answer(stream, &reached).await) }));
     }
 }
 
-async fn answer(stream: UnixStream, running: Running, woken: &Notify) -> std::io::Result<()> {
+async fn answer(stream: UnixStream, reached: &Reached) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     let mut reader = BufReader::new(read.take(MAX_REQUEST));
     tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await??;
-    let find = |id: &ExecutionId| running.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+    let find = |id: &ExecutionId| reached.running.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
     let gone = Reply::Error("this process does not run it".to_owned());
     match serde_json::from_str(&line) {
         Ok(Request::Cancel { cancel }) => {
@@ -192,8 +233,26 @@ async fn answer(stream: UnixStream, running: Running, woken: &Notify) -> std::io
             Some(recorder) => stream_news(&mut write, recorder, from).await,
             None => send(&mut write, &gone).await,
         },
+        Ok(Request::Watch { watch }) => match find(&watch) {
+            Some(recorder) => {
+                let ended = async {
+                    // Its peer says no more; what comes is that it hung up.
+                    let mut more = [0];
+                    drop(reader.get_mut().get_mut().read(&mut more).await);
+                };
+                tokio::select! {
+                    stirred = stir(&mut write, &recorder) => stirred,
+                    () = ended => Ok(()),
+                }
+            }
+            None => send(&mut write, &gone).await,
+        },
         Ok(Request::Wake { .. }) => {
-            woken.notify_one();
+            reached.woken.notify_one();
+            send(&mut write, &Reply::Ok(true)).await
+        }
+        Ok(Request::Changed { changed }) => {
+            reached.listeners.tell(&changed);
             send(&mut write, &Reply::Ok(true)).await
         }
         Err(error) => send(&mut write, &Reply::Error(format!("no request: {error}"))).await,
@@ -213,6 +272,26 @@ async fn stream_news(write: &mut (impl AsyncWriteExt + Unpin), recorder: Arc<Rec
         }
     }
     Ok(())
+}
+
+/// Says that something happened, and no more often than it can be of use.
+async fn stir(write: &mut (impl AsyncWriteExt + Unpin), recorder: &Recorder) -> std::io::Result<()> {
+    let mut news = recorder.news();
+    send(write, &Reply::Ok(true)).await?;
+    loop {
+        let (_, ended) = *news.borrow_and_update();
+        if let Some(status) = ended {
+            return send(write, &Reply::Ended(status)).await;
+        }
+        if news.changed().await.is_err() {
+            return Ok(());
+        }
+        if news.borrow().1.is_none() {
+            send(write, &Reply::Stirred(true)).await?;
+            // The end is told at once.
+            drop(tokio::time::timeout(STIR_EVERY, news.wait_for(|(_, ended)| ended.is_some())).await);
+        }
+    }
 }
 
 async fn send(write: &mut (impl AsyncWriteExt + Unpin), reply: &Reply) -> std::io::Result<()> {
@@ -237,10 +316,27 @@ impl Peer<'_> {
         }
     }
 
+    /// Resolves when it lives no more. Its sockets may close a moment before its
+    /// lock does, and it is the lock that says so. A thread of its own waits: the
+    /// system has no other way to wait for a lock.
+    pub(crate) async fn gone(&self) {
+        let Ok(lock) = File::open(self.file("lock")) else { return };
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let thread = std::thread::Builder::new().name("peer".to_owned());
+        let waiting = thread.spawn(move || {
+            // Whoever does not wait any more drops it.
+            drop(lock.lock_shared().map(|()| tell.send(())));
+        });
+        if waiting.is_ok() {
+            drop(told.await);
+        }
+    }
+
     /// Removes what a dead process left.
     pub(crate) fn clear(&self) {
-        drop(std::fs::remove_file(self.file("sock")));
-        drop(std::fs::remove_file(self.file("lock")));
+        for file in files(&self.home.run(), self.holder) {
+            drop(std::fs::remove_file(file));
+        }
     }
 
     fn file(&self, ending: &str) -> PathBuf {
@@ -248,9 +344,9 @@ impl Peer<'_> {
     }
 
     async fn ask(&self, request: &Request) -> std::io::Result<BufReader<UnixStream>> {
-        let connect = with_short_path(&self.home.run(), &self.file("sock"), |path| std::os::unix::net::UnixStream::connect(path))?;
-        connect.set_nonblocking(true)?;
-        let mut stream = UnixStream::from_std(connect)?;
+        let socket = ShortPath::of(&self.home.run(), &self.file("sock"))?;
+        // Where it accepts nobody any more, this fails at once.
+        let mut stream = UnixStream::connect(&socket.path).await?;
         let mut text = serde_json::to_vec(request)?;
         text.push(b'\n');
         stream.write_all(&text).await?;
@@ -275,6 +371,28 @@ impl Peer<'_> {
         asked.await?.map(drop)
     }
 
+    /// Tells it of changes, and waits for no answer: what was written is read
+    /// once it comes to it.
+    pub(crate) async fn tell(&self, changed: &[Changed]) -> std::io::Result<()> {
+        tokio::time::timeout(PATIENCE, self.ask(&Request::Changed { changed: changed.to_vec() })).await?.map(drop)
+    }
+
+    /// Calls `stirred` whenever an execution said something, and returns when it
+    /// ended; `None`: it does not run that one (any more). Fails where its process
+    /// is gone, or going.
+    pub(crate) async fn watch(&self, id: ExecutionId, mut stirred: impl FnMut()) -> std::io::Result<Option<Status>> {
+        let mut replies = self.ask(&Request::Watch { watch: id }).await?;
+        loop {
+            match read_reply(&mut replies).await? {
+                Some(Reply::Ok(_)) => {}
+                Some(Reply::Stirred(_)) => stirred(),
+                Some(Reply::Ended(status)) => return Ok(Some(status)),
+                Some(Reply::Line(_) | Reply::Error(_)) => return Ok(None),
+                None => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+    }
+
     /// Shows the lines of an execution as they come; `None`: it does not run
     /// that one (any more).
     pub(crate) async fn follow(&self, id: ExecutionId, from: usize, mut show: impl FnMut(&LogLine)) -> std::io::Result<Option<Status>> {
@@ -283,7 +401,7 @@ impl Peer<'_> {
             match read_reply(&mut replies).await? {
                 Some(Reply::Line(line)) => show(&line),
                 Some(Reply::Ended(status)) => return Ok(Some(status)),
-                Some(Reply::Ok(_) | Reply::Error(_)) | None => return Ok(None),
+                Some(Reply::Ok(_) | Reply::Stirred(_) | Reply::Error(_)) | None => return Ok(None),
             }
         }
     }

@@ -13,13 +13,16 @@ use rmcp::model::{
     ResourceTemplate,
 };
 use serde_json::json;
+use wardroom_core::id::ExecutionId;
+use wardroom_core::task::TaskName;
 use wardroom_core::text::for_terminal;
-use wardroom_db::Filter;
+use wardroom_db::{Filter, Found};
 
 use super::Server;
 use super::answer::{PAGE, Refused};
 use crate::task::view::TaskView;
 use crate::template::{TEMPLATES, named};
+use crate::wardroom::Wardroom;
 
 const SCHEME: &str = "wardroom://";
 /// Resources of one page of the list.
@@ -28,6 +31,8 @@ const PAGE_ITEMS: usize = 100;
 const LISTED_EXECUTIONS: u64 = 20;
 /// Lines of a log that are read for one answer.
 const MAX_LINES: u64 = 5000;
+/// Bytes of an address that is subscribed to.
+const MAX_URI: usize = 200;
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 
@@ -78,6 +83,32 @@ fn internal(refused: Refused) -> ErrorData {
 
 fn missing(uri: &str) -> ErrorData {
     ErrorData::resource_not_found(format!("there is no resource `{}`", for_terminal(wardroom_core::text::truncated(uri, 200))), None)
+}
+
+/// A resource that does not stay as it is.
+pub(super) enum Changeable {
+    Task(TaskName),
+    Execution(ExecutionId),
+}
+
+/// What a client can be told changes of, by its address.
+pub(super) fn changeable(wardroom: &Wardroom, uri: &str) -> Result<Changeable, ErrorData> {
+    let path = uri.strip_prefix(SCHEME).filter(|_| uri.len() <= MAX_URI).ok_or_else(|| missing(uri))?;
+    let path = path.split('?').next().unwrap_or(path);
+    match path.split('/').collect::<Vec<_>>().as_slice() {
+        ["task", name] => Ok(Changeable::Task(wardroom.task(name).map_err(|_| missing(uri))?.name().clone())),
+        ["execution", id] | ["execution", id, "log"] => {
+            match wardroom.database().find_by_prefix(id).map_err(Refused::from).map_err(internal)? {
+                Found::One(id) => Ok(Changeable::Execution(id)),
+                Found::None | Found::Many(_) => Err(missing(uri)),
+            }
+        }
+        ["template", name] | ["template", name, "source"] if named(name).is_ok() => {
+            let message = format!("{} stays as it is: there is nothing to be told of", for_terminal(uri));
+            Err(ErrorData::invalid_params(message, None))
+        }
+        _ => Err(missing(uri)),
+    }
 }
 
 pub(super) async fn read(server: &Server, uri: &str) -> Result<ReadResourceResult, ErrorData> {

@@ -20,6 +20,7 @@ use wardroom_schedule::rules::OverlapRule;
 
 use super::serve::{News, Told};
 use super::timer::earlier;
+use crate::execution::changed::Changed;
 use crate::execution::{ExecuteError, Unwatched, caught};
 use crate::task::TaskError;
 use crate::task::definition::{Run, Task};
@@ -288,7 +289,10 @@ impl Queue {
 
 async fn skip(wardroom: &Wardroom, queued: &QueuedRecord, reason: String) -> Result<(), TaskError> {
     match wardroom.db.skip_queued(queued.id, queued.attempt, reason, wardroom.clock.now()).await {
-        Ok(()) | Err(DbError::IllegalMove { .. }) => Ok(()),
+        Ok(()) | Err(DbError::IllegalMove { .. }) => {
+            wardroom.tell_changed(&[Changed::Execution(queued.id)]).await;
+            Ok(())
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -310,7 +314,9 @@ async fn run(wardroom: &Arc<Wardroom>, queued: &QueuedRecord, task: &Task) -> Op
     // and the next scheduler tries it.
     let holder = wardroom.own_session().map_or("", |session| session.holder());
     wardroom.db.fail_queued(queued.id, queued.attempt, holder, &failure, wardroom.clock.now()).await.ok()?;
-    wardroom.follow(queued.id, queued.attempt).await.ok()?;
+    let followed = wardroom.follow(queued.id, queued.attempt).await;
+    wardroom.tell_changed(&[Changed::Execution(queued.id), Changed::Task(task.name().clone())]).await;
+    followed.ok()?;
     Some(End { status: failure.status(), took: 0, message: Some(failure.message) })
 }
 

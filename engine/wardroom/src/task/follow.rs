@@ -21,6 +21,7 @@ use wardroom_db::{DbError, ExecutionRecord, Followed, Following, LinkKind, NewQu
 use super::TaskError;
 use super::definition::Task;
 use crate::audit::{self, event};
+use crate::execution::changed::Changed;
 use crate::wardroom::Wardroom;
 
 /// Executions that may lead to each other. Loops are refused when tasks are
@@ -77,6 +78,9 @@ enum Verdict {
     /// Neither: somebody cancelled it, or it waits for a person.
     Nothing,
 }
+
+/// Ends of dead processes' executions that are told in one message; it is small.
+const MOST_TOLD: usize = 40;
 
 fn verdict(record: &ExecutionRecord) -> Verdict {
     let failure = record.failure.as_ref();
@@ -164,6 +168,10 @@ impl Wardroom {
                 Ok(_) | Err(TaskError::Damaged { .. } | TaskError::Db(DbError::Damaged { .. } | DbError::DamagedRow { .. })) => {}
                 Err(error) => return Err(error),
             }
+        }
+        if !left.is_empty() {
+            let changed: Vec<_> = left.iter().take(MOST_TOLD).map(|ended| Changed::Execution(ended.id)).collect();
+            self.tell_changed(&changed).await;
         }
         Ok(left.len())
     }

@@ -32,6 +32,7 @@ use wardroom_schedule::rules::RuleError;
 use wardroom_schedule::zone::ZoneError;
 
 use crate::audit::{self, event};
+use crate::execution::changed::Changed;
 use crate::execution::grants::{GrantError, GrantTexts};
 use crate::execution::manage::ManageError;
 use crate::execution::resolve::ResolveError;
@@ -283,6 +284,7 @@ impl Wardroom {
         let events = self.audited(|| audit::by_asker(now, event::TASK_PAUSED, name, serde_json::json!({ "reason": reason })))?;
         let change = self.db.pause_task(task.id(), reason.to_owned(), now, events).await?;
         self.wake_scheduler().await;
+        self.tell_changed(&[Changed::Task(task.name().clone())]).await;
         Ok(change == TaskChange::Done)
     }
 
@@ -297,6 +299,7 @@ impl Wardroom {
         let events = self.audited(|| audit::by_asker(now, event::TASK_RESUMED, name, serde_json::json!({})))?;
         let change = self.db.resume_task(task.id(), now, events).await?;
         self.wake_scheduler().await;
+        self.tell_changed(&[Changed::Task(task.name().clone())]).await;
         Ok(change == TaskChange::Done)
     }
 
@@ -312,7 +315,11 @@ impl Wardroom {
         let event = if is_exposed { event::TASK_EXPOSED } else { event::TASK_UNEXPOSED };
         let detail = serde_json::json!({ "digest": task.record.digest.to_string() });
         let events = self.audited(|| audit::by_asker(now, event, name, detail))?;
-        Ok(self.db.expose_task(&task.record, is_exposed, now, events).await? == TaskChange::Done)
+        let is_changed = self.db.expose_task(&task.record, is_exposed, now, events).await? == TaskChange::Done;
+        if is_changed {
+            self.tell_changed(&[Changed::Tools, Changed::Task(task.name().clone())]).await;
+        }
+        Ok(is_changed)
     }
 
     /// Removes a task with its grants and state. Its executions stay. By
@@ -353,6 +360,9 @@ impl Wardroom {
             TaskChange::Changed | TaskChange::NameTaken => return Err(TaskError::Changed(record.name)),
         }
         self.wake_scheduler().await;
+        let tools = record.is_exposed.then_some(Changed::Tools);
+        let changed: Vec<_> = [Changed::Tasks, Changed::Task(record.name.clone())].into_iter().chain(tools).collect();
+        self.tell_changed(&changed).await;
         Ok(record)
     }
 

@@ -23,6 +23,7 @@ use super::TaskError;
 use super::definition::{DEFAULT_PAUSE_AFTER, Definition, Task, When};
 use super::draft::TaskDraft;
 use crate::audit::{self, event};
+use crate::execution::changed::Changed;
 use crate::execution::grants::{GrantTexts, stored};
 use crate::execution::resolve::{RunRequest, Source, read_program};
 use crate::execution::store::StoredProgram;
@@ -101,6 +102,19 @@ fn audit_detail(seen: Option<&Task>, terms: &TaskTerms) -> Value {
     detail
 }
 
+/// What others may have read of a task that was saved.
+fn changed_by(seen: Option<&Task>, saved: &Task) -> Vec<Changed> {
+    let mut changed = vec![Changed::Task(saved.name().clone())];
+    if seen.is_none_or(|seen| seen.name() != saved.name()) {
+        changed.push(Changed::Tasks);
+        changed.extend(seen.map(|seen| Changed::Task(seen.name().clone())));
+    }
+    if saved.record.is_exposed || seen.is_some_and(|seen| seen.record.is_exposed) {
+        changed.push(Changed::Tools);
+    }
+    changed
+}
+
 impl Wardroom {
     /// Judges and stores a task, and tells the scheduler.
     ///
@@ -136,6 +150,7 @@ impl Wardroom {
         }
         self.wake_scheduler().await;
         let task = self.task(name.as_str())?;
+        self.tell_changed(&changed_by(seen.as_ref(), &task)).await;
         Ok(Saved { task, missing: judged.plan.missing().clone(), new_requests, warnings: judged.warnings })
     }
 
