@@ -6,4 +6,8 @@ import { story } from "./story.mjs";
 const [binary, url, env] = process.argv.slice(2);
 const client = new Client({ name: "story", version: "1" });
 await client.connect(new StdioClientTransport({ command: binary, args: ["mcp"], env: JSON.parse(env) }));
-await story(client, (name, args, options) => client.callTool({ name, arguments: args }, undefined, options), url);
+await story(client, (name, args, options) => client.callTool({ name, arguments: args }, undefined, options), url, {
+  binary,
+  env: JSON.parse(env),
+  modern: false,
+});

@@ -1,6 +1,7 @@
 // The whole story by an official TypeScript client; see story.py. `client` has
 // listTools, callTool, readResource and getPrompt in common between the two.
 
+import { execFileSync } from "node:child_process";
 import { createInterface } from "node:readline";
 
 const CODE = `// /// wardroom
@@ -20,7 +21,31 @@ export function assert(holds, what) {
 
 const line = () => new Promise((heard) => createInterface({ input: process.stdin }).once("line", heard));
 
-export async function story(client, call, url) {
+// What the command line changes is told: in the eras with `initialize` without
+// asking, then to who listens.
+async function notified(client, { binary, env, modern }) {
+  const uri = "wardroom://task/ask";
+  const wanted = new Set(["notifications/tools/list_changed", "notifications/resources/updated"]);
+  const heard = new Promise((done) => {
+    client.fallbackNotificationHandler = async ({ method }) => {
+      wanted.delete(method);
+      if (wanted.size === 0) done();
+    };
+  });
+  const expose = (word) => execFileSync(binary, [word, "ask"], { env, stdio: "pipe" });
+  const stream = modern ? await client.listen({ toolsListChanged: true, resourceSubscriptions: [uri] }) : undefined;
+  if (!modern) await client.subscribeResource({ uri });
+  expose("expose");
+  const late = setTimeout(() => assert(false, ["not told of", ...wanted]), 60000);
+  await heard;
+  clearTimeout(late);
+  const { tools } = await client.listTools();
+  assert(tools.some((tool) => tool.name === "task__ask"), "the tool that was told of");
+  await stream?.close();
+  expose("unexpose");
+}
+
+export async function story(client, call, url, server) {
   const { tools } = await client.listTools();
   const names = tools.map((tool) => tool.name);
   assert(["schedule_task", "run_script", "request_grant"].every((name) => names.includes(name)), names);
@@ -61,6 +86,7 @@ export async function story(client, call, url) {
   assert(wrong.isError && wrong.structuredContent.error === "task_not_found", wrong);
   const prompt = await client.getPrompt({ name: "debug-execution", arguments: { execution: identity } });
   assert(prompt.messages[0].content.text.includes(identity), prompt);
+  await notified(client, server);
   await client.close();
   console.log("done");
   process.exit(0);

@@ -1,5 +1,6 @@
 """The whole story by the official Python client: list, submit, be refused, ask,
-be approved by a person, run with progress, cancel, schedule, read the log.
+be approved by a person, run with progress, be notified, cancel, schedule, read
+the log.
 
     story.py MODE BINARY URL
 
@@ -9,6 +10,7 @@ that it was done. Ends with `done`.
 
 import asyncio
 import json
+import subprocess
 import sys
 
 from mcp import Client, StdioServerParameters
@@ -82,6 +84,34 @@ async def story(client):
     assert identity in prompt.messages[0].content.text
 
 
+async def notified(client, heard):
+    """What the command line changes is told: in the eras with `initialize`
+    without asking, then to who listens."""
+    uri = "wardroom://task/ask"
+    wanted = {"notifications/tools/list_changed", "notifications/resources/updated"}
+
+    async def expose(word):
+        done = await asyncio.to_thread(subprocess.run, [BINARY, word, "ask"], env=json.loads(sys.argv[4]), capture_output=True)
+        assert done.returncode == 0, done
+
+    if client.protocol_version >= "2026-07-28":
+        async with client.listen(tools_list_changed=True, resource_subscriptions=[uri]) as stream:
+            await expose("expose")
+            kinds = set()
+            async for event in stream:
+                kinds.add(type(event).__name__)
+                if len(kinds) == len(wanted):
+                    break
+    else:
+        await client.subscribe_resource(uri)
+        await expose("expose")
+        while not wanted <= heard:
+            await asyncio.sleep(0.02)
+    names = {tool.name for tool in (await client.list_tools()).tools}
+    assert "task__ask" in names, names
+    await expose("unexpose")
+
+
 async def trusted(client, asked):
     """The person in front of a client that is trusted says yes, then no."""
     saved = await client.call_tool("schedule_task", {"name": "ask", "code": CODE, "params": {"url": URL}, "schedule": HOURLY})
@@ -96,7 +126,10 @@ async def trusted(client, asked):
 
 
 async def main():
-    asked = []
+    asked, heard = [], set()
+
+    async def hear(message):
+        heard.add(getattr(message, "method", None))
 
     async def answer(context, params):
         asked.append(params.message)
@@ -106,12 +139,13 @@ async def main():
 
     arguments = json.loads(sys.argv[5]) if len(sys.argv) > 5 else ["mcp"]
     server = StdioServerParameters(command=BINARY, args=arguments, env=json.loads(sys.argv[4]))
-    async with Client(server, mode=MODE, elicitation_callback=answer) as client:
+    async with Client(server, mode=MODE, elicitation_callback=answer, message_handler=hear) as client:
         print(f"speaks {client.protocol_version}", flush=True)
         if "--elicitation=trusted" in arguments:
             await trusted(client, asked)
         else:
             await story(client)
+            await asyncio.wait_for(notified(client, heard), 60)
             assert not asked, "who is not trusted is not asked"
     print("done", flush=True)
 
