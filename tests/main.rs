@@ -25,6 +25,8 @@ mod mcp;
 #[cfg(test)]
 mod programs;
 #[cfg(test)]
+mod projects;
+#[cfg(test)]
 mod prompt;
 #[cfg(test)]
 mod records;

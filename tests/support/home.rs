@@ -212,13 +212,18 @@ impl Running {
     }
 
     /// Waits for the end; what does not end is killed, and fails.
-    pub(crate) fn wait(mut self) -> Ended {
+    pub(crate) fn wait(self) -> Ended {
+        self.wait_within(PATIENCE)
+    }
+
+    /// The same, with a patience of its own.
+    pub(crate) fn wait_within(mut self, patience: Duration) -> Ended {
         let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            let patient = start.elapsed() < PATIENCE;
+            let patient = start.elapsed() < patience;
             assert!(patient, "the process did not end, and had said:\n{}{}", self.stdout.text(), self.stderr.text());
             std::thread::sleep(GLANCE);
         };

@@ -12,6 +12,9 @@ pub enum HostError {
     /// The bytes are no valid WebAssembly.
     #[error("the program is no valid WebAssembly: {0}")]
     Invalid(String),
+    /// A folder of WIT that does not parse.
+    #[error("the WIT does not hold: {0}")]
+    Wit(String),
     /// The program imports what this host does not serve.
     #[error("the program imports `{name}`, which this host does not serve{}", hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})")))]
     UnknownImport {

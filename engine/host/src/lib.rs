@@ -19,6 +19,7 @@ mod inspect;
 mod ledger;
 mod load;
 mod notes;
+pub mod package;
 mod prepare;
 mod run;
 pub mod value;

@@ -186,7 +186,7 @@ fn compile(kind: EngineKind, bytes: &[u8]) -> Result<Vec<u8>, HostError> {
 
 /// A component of a core module built for WASI preview 1, or of one that
 /// carries its component type in a custom section.
-fn componentize(module: &[u8]) -> Result<Vec<u8>, HostError> {
+pub(crate) fn componentize(module: &[u8]) -> Result<Vec<u8>, HostError> {
     use wasi_preview1_component_adapter_provider as adapter;
     // A command exports `_start`; everything else is a reactor.
     let bytes = if exports_start(module)? {

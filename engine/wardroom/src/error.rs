@@ -15,6 +15,7 @@ use crate::execution::resolve::{FolderUseError, PlaceUseError, ResolveError};
 use crate::execution::store::StoreError;
 use crate::home::HomeError;
 use crate::mcp::McpError;
+use crate::project::ProjectError;
 use crate::schedule::ServeError;
 use crate::task::TaskError;
 use crate::template::UnknownTemplate;
@@ -382,4 +383,38 @@ impl From<ExecuteError> for CommandError {
             ExecuteError::Record(error) => Self::blamed(error.source.blame(), &error).with_db_hint(&error.source),
         }
     }
+}
+
+impl From<ProjectError> for CommandError {
+    fn from(error: ProjectError) -> Self {
+        let blame = error.blame();
+        match error {
+            ProjectError::Resolve(error) => error.into(),
+            ProjectError::Execute(error) => error.into(),
+            ProjectError::Open(error) => error.into(),
+            ProjectError::Db(error) => error.into(),
+            error => {
+                let hint = project_hint(&error);
+                let command = Self::blamed(blame, &error);
+                hint.into_iter().fold(command, Self::hint)
+            }
+        }
+    }
+}
+
+fn project_hint(error: &ProjectError) -> Option<String> {
+    Some(match error {
+        ProjectError::Exists(_) => "Choose another name, or move it away.".to_owned(),
+        ProjectError::None(_) => "`wardroom plugin new NAME --lang=rust` makes one; in a folder of its own, run it there.".to_owned(),
+        ProjectError::Unnamed => "Add a line `name = \"…\"` to `wardroom.toml`.".to_owned(),
+        ProjectError::TwiceDeclared => "Take the `[params.…]` tables out of `wardroom.toml`.".to_owned(),
+        ProjectError::Missing { install, .. } => install.clone(),
+        ProjectError::Compiler { .. } => "What the compiler says stands above; nothing was built.".to_owned(),
+        ProjectError::NoCases(folder) => {
+            format!(r#"Write one: `{}/first.json` with {{"function": "…", "params": {{}}, "result": null}}."#, folder.display())
+        }
+        ProjectError::UnknownCase(_) => "A case is named like its file, without `.json`.".to_owned(),
+        ProjectError::Grant(_) => "Its `[grants]` are written as after the flags of `wardroom run`, in lists.".to_owned(),
+        _ => return None,
+    })
 }

@@ -15,6 +15,7 @@ mod error;
 pub mod execution;
 pub mod home;
 pub mod mcp;
+pub mod project;
 pub mod schedule;
 pub mod task;
 pub mod template;

@@ -13,6 +13,7 @@ mod init;
 mod inspect;
 mod live;
 mod mcp;
+mod project;
 mod run;
 mod secret;
 mod serve;
@@ -88,6 +89,9 @@ enum Command {
     /// Look at programs that come with Wardroom, to be run by their names
     #[command(subcommand)]
     Template(template::TemplateCommand),
+    /// Make, build and test plugins of your own
+    #[command(subcommand)]
+    Plugin(project::ProjectCommand),
     /// Show a task to assistants as a tool of its own
     Expose(task::NameArguments),
     /// Show it to them as a tool no more
@@ -121,6 +125,7 @@ impl Command {
             Self::Task(task) => task.wants_json(),
             Self::Expose(of) | Self::Unexpose(of) => of.json,
             Self::Template(template) => template.wants_json(),
+            Self::Plugin(project) => project.wants_json(),
             Self::Serve(serve) => serve.json,
             Self::Mcp(_) => false,
             Self::Stats(stats) => stats.json,
@@ -184,6 +189,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CommandError> {
         Command::Expose(of) => task::expose(&wardroom, &of, true).await,
         Command::Unexpose(of) => task::expose(&wardroom, &of, false).await,
         Command::Template(template) => template.execute(),
+        Command::Plugin(project) => project.execute(&wardroom).await,
         Command::Serve(serve) => serve.execute(&wardroom).await,
         Command::Mcp(mcp) => mcp.execute(&wardroom).await,
         Command::Stats(stats) => stats.execute(&wardroom),

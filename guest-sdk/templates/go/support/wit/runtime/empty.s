@@ -1,0 +1,1 @@
+// Lets functions of this package be declared without a body.
