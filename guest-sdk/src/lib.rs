@@ -43,7 +43,9 @@
 
 pub mod credential;
 mod failure;
+pub mod http;
 pub mod log;
+pub mod params;
 mod progress;
 pub mod sqlite;
 pub mod state;
@@ -61,6 +63,51 @@ pub mod bindings {
 }
 
 pub use failure::Failure;
+pub use params::Params;
 pub use progress::progress;
 #[doc(hidden)]
+pub use serde as __serde;
+#[doc(hidden)]
 pub use task::answer;
+/// Makes an ordinary function the task that this component is, and its arguments
+/// the params.
+///
+/// Each argument is a param of its name; its comment is the param's description,
+/// and serde's attributes hold for it. What is declared by the types is put into
+/// the manifest by `wardroom plugin build`: see [`params`].
+///
+/// ```
+/// use wardroom_guest::Failure;
+///
+/// #[wardroom_guest::main]
+/// fn greet(
+///     /// Whom to greet.
+///     name: String,
+///     /// How often.
+///     times: Option<u8>,
+/// ) -> Result<String, Failure> {
+///     Ok(vec![format!("Hello, {name}!"); times.unwrap_or(1).into()].join(" "))
+/// }
+/// # fn main() {}
+/// ```
+///
+/// A function whose one argument is called `params` takes them whole, as a type
+/// that derives [`Params`]:
+///
+/// ```
+/// # use serde::Deserialize;
+/// # use wardroom_guest::{Failure, Params};
+/// #[derive(Deserialize, Params)]
+/// struct Greeting {
+///     name: String,
+/// }
+///
+/// #[wardroom_guest::main]
+/// fn greet(params: Greeting) -> Result<String, Failure> {
+///     Ok(format!("Hello, {}!", params.name))
+/// }
+/// # fn main() {}
+/// ```
+///
+/// Used once in a crate. [`task!`] does the same without declaring anything.
+pub use wardroom_guest_macros::main;

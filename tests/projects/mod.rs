@@ -4,6 +4,7 @@
 //! The compilers are installed by `tests/toolchains/install`; without them the
 //! tests say so.
 
+mod declared;
 mod dev;
 mod languages;
 mod others;

@@ -23,6 +23,11 @@ pub(crate) fn task() -> PathBuf {
     guest("wasm32-wasip2", "task")
 }
 
+/// The task whose params its types declare.
+pub(crate) fn declared() -> PathBuf {
+    guest("wasm32-wasip2", "declared")
+}
+
 /// The task that uses credentials as the SDK has them.
 pub(crate) fn credentials() -> PathBuf {
     guest("wasm32-wasip2", "credentials")

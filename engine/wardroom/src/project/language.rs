@@ -92,11 +92,17 @@ const GUEST_CRATE: &[File] = carried!(
     "vendor/wardroom-guest/src/lib.rs" = "guest-sdk/src/lib.rs",
     "vendor/wardroom-guest/src/credential.rs" = "guest-sdk/src/credential.rs",
     "vendor/wardroom-guest/src/failure.rs" = "guest-sdk/src/failure.rs",
+    "vendor/wardroom-guest/src/http.rs" = "guest-sdk/src/http.rs",
     "vendor/wardroom-guest/src/log.rs" = "guest-sdk/src/log.rs",
+    "vendor/wardroom-guest/src/params.rs" = "guest-sdk/src/params.rs",
     "vendor/wardroom-guest/src/progress.rs" = "guest-sdk/src/progress.rs",
     "vendor/wardroom-guest/src/sqlite.rs" = "guest-sdk/src/sqlite.rs",
     "vendor/wardroom-guest/src/state.rs" = "guest-sdk/src/state.rs",
     "vendor/wardroom-guest/src/task.rs" = "guest-sdk/src/task.rs",
+    "vendor/wardroom-guest/macros/Cargo.toml" = "guest-sdk/macros/Cargo.toml",
+    "vendor/wardroom-guest/macros/src/declare.rs" = "guest-sdk/macros/src/declare.rs",
+    "vendor/wardroom-guest/macros/src/lib.rs" = "guest-sdk/macros/src/lib.rs",
+    "vendor/wardroom-guest/macros/src/names.rs" = "guest-sdk/macros/src/names.rs",
 );
 
 impl Language {
@@ -300,4 +306,42 @@ impl<'a> Tools<'a> {
 fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The files of a folder of the repository, those of its folders too.
+    fn listed(folder: &Path, from: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                listed(&path, from, found);
+            } else {
+                found.insert(path.strip_prefix(from).unwrap().display().to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn projects_carry_their_whole_template_and_the_whole_guest_crate() {
+        let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guest-sdk");
+        for language in Language::ALL {
+            let folder = sdk.join("templates").join(language.name());
+            let mut files = BTreeSet::new();
+            listed(&folder, &folder, &mut files);
+            let carried: BTreeSet<String> = language.template().map(|(path, _)| (*path).to_owned()).collect();
+            assert!(files.is_subset(&carried), "{}: {:?}", language.name(), files.difference(&carried).collect::<Vec<_>>());
+        }
+        let (mut files, mut carried) = (BTreeSet::new(), BTreeSet::new());
+        for folder in ["src", "macros/src"] {
+            listed(&sdk.join(folder), &sdk, &mut files);
+        }
+        carried.extend(GUEST_CRATE.iter().filter_map(|(path, _)| path.strip_prefix("vendor/wardroom-guest/")));
+        let lost: Vec<_> = files.iter().filter(|file| !carried.contains(file.as_str())).collect();
+        assert!(lost.is_empty(), "{lost:?}");
+    }
 }
