@@ -20,8 +20,7 @@ fn ask(
     /// What to send along.
     #[serde(default)]
     body: Value,
-    #[serde(default)]
-    times: u8,
+    #[serde(default)] times: u8,
 ) -> Result<Value, Failure> {
     let request = match method {
         None | Some(Method::Get) => http::get(url),
