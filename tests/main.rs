@@ -23,6 +23,8 @@ mod hostile;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+mod plugins_first_party;
+#[cfg(test)]
 mod programs;
 #[cfg(test)]
 mod projects;
