@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use wardroom_core::call::{MAX_CALL_DEPTH, MAX_CALLS, MAX_OPEN_CALLS};
 use wardroom_core::capability::credentials::CredentialUse;
 use wardroom_core::credential::{CredentialKind, MAX_CREDENTIAL_USES, MAX_FILLED_BODY_BYTES, MAX_VALUE_BYTES};
 use wardroom_core::limit::{
@@ -45,6 +46,9 @@ fn rows() -> String {
         ("value of a credential", size(MAX_VALUE_BYTES as u64), String::new(), ""),
         ("body that a credential is filled in", size(MAX_FILLED_BODY_BYTES as u64), String::new(), ""),
         ("uses of credentials", MAX_CREDENTIAL_USES.to_string(), String::new(), ""),
+        ("calls, one from the next", MAX_CALL_DEPTH.to_string(), String::new(), ""),
+        ("calls of one execution and of all that come of it", MAX_CALLS.to_string(), String::new(), ""),
+        ("calls of one execution that are open at once", MAX_OPEN_CALLS.to_string(), String::new(), ""),
         ("compiling, processor time", format!("{MAX_COMPILE_CPU_SECONDS} s"), String::new(), ""),
     ];
     let table: String = rows.iter().map(|(name, default, most, flag)| format!("| {name} | {default} | {most} | {flag} |\n")).collect();

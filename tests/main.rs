@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod cmd;
 #[cfg(test)]
 mod credentials;

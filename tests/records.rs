@@ -440,6 +440,7 @@ fn a_bug_of_ours_in_a_run_ends_its_record_and_blames_the_host() {
     let home = Home::new();
     let script = home.file("says.js", "console.log('hello'); await new Promise(done => setTimeout(done, 60000));");
     let wardroom = wardroom::Wardroom::open(&home.path(), BINARY.into(), std::sync::Arc::new(wardroom_host::Silent)).unwrap();
+    let wardroom = std::sync::Arc::new(wardroom);
     let request = wardroom::execution::resolve::RunRequest {
         source: wardroom::execution::resolve::Source::File(wardroom_core::program::ProgramName { path: script, function: None }),
         id: wardroom_core::id::ExecutionId::fresh(),

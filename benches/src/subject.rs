@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use wardroom::Wardroom;
+use wardroom_core::call::NoCalls;
 use wardroom_core::capability::{Grants, Refusal, Requests, Scope};
 use wardroom_core::clock::SystemClock;
 use wardroom_core::credential::NoCredentials;
@@ -73,6 +74,8 @@ impl Sandbox {
             state: Arc::new(Nobody),
             credentials: Arc::new(NoCredentials),
             databases: Arc::new(NoDatabases),
+            calls: Arc::new(NoCalls),
+            depth: 0,
             cancelled: Box::pin(std::future::pending()),
         };
         self.host.run(plan, lent).await

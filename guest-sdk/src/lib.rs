@@ -41,6 +41,7 @@
 //! This crate owns no behaviour: it is the contract in `wit/` (see [`bindings`])
 //! in the words of Rust. Start reading at [`task!`] and [`Failure`].
 
+pub mod call;
 pub mod credential;
 mod failure;
 pub mod http;
@@ -57,6 +58,7 @@ pub mod bindings {
     wit_bindgen::generate!({
         path: "../wit",
         world: "task-program",
+        generate_all,
         pub_export_macro: true,
         default_bindings_module: "wardroom_guest::bindings",
     });

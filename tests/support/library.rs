@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
+use wardroom_core::call::NoCalls;
 use wardroom_core::capability::files::FolderScope;
 use wardroom_core::capability::sqlite::SqliteScope;
 use wardroom_core::capability::{Grants, Refusal, Requests, Scope};
@@ -272,6 +273,8 @@ impl Job {
             witness: watcher.clone(),
             state: Arc::new(Left(self.state)),
             credentials: lend(self.credentials),
+            calls: Arc::new(NoCalls),
+            depth: 0,
             databases: Arc::new(GuestDatabases::new(PathBuf::from(home::BINARY), cache_folder())),
             cancelled: self.cancelled.unwrap_or_else(|| Box::pin(std::future::pending())),
         };

@@ -19,27 +19,27 @@ const TICK: &str = "return Date.now();";
 impl Home {
     /// `wardroom task …`, which has to succeed.
     #[track_caller]
-    fn task(&self, args: &[&str]) -> Ended {
+    pub(crate) fn task(&self, args: &[&str]) -> Ended {
         let ended = self.try_task(args);
         assert_eq!(ended.code, Some(0), "{args:?}: {ended}");
         ended
     }
 
-    fn try_task(&self, args: &[&str]) -> Ended {
+    pub(crate) fn try_task(&self, args: &[&str]) -> Ended {
         let all: Vec<&str> = ["task"].iter().chain(args).copied().collect();
         self.run(&all)
     }
 
     /// What `wardroom task … --json` prints.
     #[track_caller]
-    fn task_json(&self, args: &[&str]) -> Value {
+    pub(crate) fn task_json(&self, args: &[&str]) -> Value {
         let all: Vec<&str> = args.iter().chain(&["--json"]).copied().collect();
         self.task(&all).json()
     }
 
     /// Saves a task of a script that is written for it.
     #[track_caller]
-    fn add(&self, name: &str, script: &str, flags: &[&str]) -> Ended {
+    pub(crate) fn add(&self, name: &str, script: &str, flags: &[&str]) -> Ended {
         let file = self.file(&format!("{name}.js"), script);
         let all: Vec<&str> = ["add", name, file.to_str().unwrap()].iter().chain(flags).copied().collect();
         self.task(&all)
@@ -54,14 +54,14 @@ impl Home {
 
     /// Everything that is due, to its end.
     #[track_caller]
-    fn serve_once(&self) -> Ended {
+    pub(crate) fn serve_once(&self) -> Ended {
         let ended = self.run(&["serve", "--once"]);
         assert_eq!(ended.code, Some(0), "{ended}");
         ended
     }
 
     /// All executions of a task, oldest first.
-    fn runs(&self, task: &str) -> Vec<Value> {
+    pub(crate) fn runs(&self, task: &str) -> Vec<Value> {
         let listed = self.read(&["exec", "list", "--json", "--limit=500", "--task", task]);
         let mut rows = listed["executions"].as_array().unwrap().clone();
         rows.reverse();
@@ -69,7 +69,7 @@ impl Home {
     }
 
     /// Waits until a task has so many executions that ended.
-    fn until_ended(&self, task: &str, count: usize) -> Vec<Value> {
+    pub(crate) fn until_ended(&self, task: &str, count: usize) -> Vec<Value> {
         let start = std::time::Instant::now();
         loop {
             let rows = self.runs(task);

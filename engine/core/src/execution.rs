@@ -109,6 +109,8 @@ pub enum Trigger {
     Files,
     /// An assistant, over MCP.
     Mcp,
+    /// Another execution, which called it.
+    Call,
 }
 
 impl Trigger {
@@ -123,6 +125,7 @@ impl Trigger {
             Self::OnRecovery => "on-recovery",
             Self::Files => "files",
             Self::Mcp => "mcp",
+            Self::Call => "call",
         }
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod address;
 pub mod blame;
+pub mod call;
 pub mod capability;
 pub mod clock;
 pub mod credential;

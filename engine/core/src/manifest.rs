@@ -8,6 +8,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::capability::call::{CallScope, CalleeName};
 use crate::capability::credentials::CredentialScope;
 use crate::capability::env::EnvName;
 use crate::capability::files::FolderScope;
@@ -43,6 +44,9 @@ pub struct Manifest {
     pub env: Vec<EnvName>,
     /// Bytes of state that it asks for.
     pub state: Option<SizeText>,
+    /// What it asks to call. Never said by a param: whoever fills it would choose
+    /// what is started.
+    pub call: Vec<CalleeName>,
     /// Limits that it expects of itself.
     pub limits: NamedLimits,
     /// Params that it takes.
@@ -239,7 +243,8 @@ impl Manifest {
         let env = self.env.iter().map(|name| format!("env {name}"));
         let state = self.state.iter().map(|size| format!("state {size}"));
         let credentials = self.credentials.iter().map(|scope| format!("credentials {scope}"));
-        net.chain(read).chain(write).chain(sqlite).chain(env).chain(state).chain(credentials).collect()
+        let call = self.call.iter().map(|name| format!("call {name}"));
+        net.chain(read).chain(write).chain(sqlite).chain(env).chain(state).chain(credentials).chain(call).collect()
     }
 
     /// The params that say what of this kind it asks for.
@@ -289,6 +294,7 @@ impl Manifest {
         let write = folders(&self.write, Scope::Write);
         let rest = self.env.iter().cloned().map(Scope::Env).chain(self.state.map(|size| Scope::State(size.0)));
         let rest = rest.chain(self.credentials.iter().cloned().map(Scope::Credential));
+        let rest = rest.chain(self.call.iter().cloned().map(CallScope::named).map(Scope::Call));
         net.chain(read).chain(write).chain(sqlite).filter_map(Result::transpose).chain(rest.map(Ok)).collect()
     }
 }
@@ -447,6 +453,8 @@ mod tests {
             ("// /// wardroom\n// name = 'x'\n// [limits]\n// timeout = 'soon'\n// ///", 4),
             ("// /// wardroom\n// domains = ['a']\n// ///", 2),
             ("// /// wardroom\n// sqlite = ['{params.a}.db']\n// ///", 2),
+            ("// /// wardroom\n// call = ['{params.a}']\n// [params.a]\n// type = 'string'\n// ///", 2),
+            ("// /// wardroom\n// call = ['*']\n// ///", 2),
             ("// /// wardroom\n// net = ['https://{params.host}/x']\n// ///", 2),
         ] {
             assert!(matches!(of(body), ManifestError::Toml { line: found, .. } if found == line), "{body}: {:?}", of(body));

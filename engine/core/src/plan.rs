@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::call::Calls;
 use crate::capability::{Access, Grants, Missing, Requests, Surplus};
 use crate::credential::Credentials;
 use crate::execution::Trigger;
@@ -110,6 +111,11 @@ pub struct Lent {
     pub credentials: Arc<dyn Credentials>,
     /// Who works on the databases that it was granted.
     pub databases: Arc<dyn Databases>,
+    /// Who starts what it calls.
+    pub calls: Arc<dyn Calls>,
+    /// How many executions called each other to come to this one; 0: nobody
+    /// called it. One that was called runs on its first caller's permit.
+    pub depth: u32,
     /// Resolves when somebody cancels the run.
     pub cancelled: BoxFuture<'static, ()>,
 }

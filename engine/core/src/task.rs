@@ -134,6 +134,15 @@ pub enum Keep {
     All,
 }
 
+/// Who called an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The execution that waits for it.
+    pub parent: ExecutionId,
+    /// The one that nobody called, with which the calls began.
+    pub root: ExecutionId,
+}
+
 /// Why an execution came to be, beside its trigger.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Occasion {
@@ -143,6 +152,8 @@ pub struct Occasion {
     pub scheduled_for: Option<Timestamp>,
     /// The execution that led to this one.
     pub origin: Option<ExecutionId>,
+    /// The execution that called it, and the first of those that called each other.
+    pub caller: Option<Caller>,
     /// It waits in the queue already, as a row.
     pub is_queued: bool,
     /// What is kept of it.

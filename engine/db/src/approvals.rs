@@ -355,7 +355,7 @@ mod tests {
 
     fn gift(database: &Database, task: TaskId, digest: Digest) -> Gift {
         let revision = database.task_by_id(task).unwrap().map_or(1, |task| task.revision);
-        let grants = vec![NewGrant { capability: Capability::Net, scope: "https://a".to_owned() }];
+        let grants = vec![NewGrant { capability: Capability::Net, scope: "https://a".to_owned(), callee: None }];
         Gift::Grants { task, revision, digest, grants, paused_for: "waits".to_owned() }
     }
 

@@ -691,9 +691,9 @@ mod tests {
     }
 
     async fn grant(database: &Database, subject: &str, scopes: &[&str]) {
-        let new = |scope: &&str| NewGrant { capability: Capability::Credentials, scope: (*scope).to_owned() };
+        let new = |scope: &&str| NewGrant { capability: Capability::Credentials, scope: (*scope).to_owned(), callee: None };
         let mut grants: Vec<_> = scopes.iter().map(new).collect();
-        grants.push(NewGrant { capability: Capability::Env, scope: "A_KEY".to_owned() });
+        grants.push(NewGrant { capability: Capability::Env, scope: "A_KEY".to_owned(), callee: None });
         database.add_grants(subject, Digest::from_bytes([1; 32]), grants, at(1)).await.unwrap();
     }
 

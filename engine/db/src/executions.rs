@@ -19,7 +19,7 @@ use wardroom_core::failure::{Failure, FailureKind, Outcome, Output, Usage};
 use wardroom_core::id::{Digest, ExecutionId};
 use wardroom_core::limit::Limits;
 use wardroom_core::log::LogLine;
-use wardroom_core::task::TaskId;
+use wardroom_core::task::{Caller, TaskId};
 
 use crate::column::{
     count, from_json, integer, json, optional_count, optional_json, optional_parsed, optional_time, optional_word, parsed, plain, time,
@@ -59,6 +59,8 @@ pub struct StartRow<'a> {
     pub scheduled_for: Option<Timestamp>,
     /// The execution that led to this one, where one did.
     pub origin: Option<ExecutionId>,
+    /// Who called it, where somebody did.
+    pub caller: Option<Caller>,
     /// It waits as a row already, which starts now.
     pub is_queued: bool,
     /// Its params, redacted.
@@ -134,6 +136,10 @@ pub struct ExecutionRecord {
     pub summary: ExecutionSummary,
     /// The execution that led to this one.
     pub origin: Option<ExecutionId>,
+    /// The execution that called this one.
+    pub parent: Option<ExecutionId>,
+    /// The one that nobody called, with which the calls began.
+    pub root: Option<ExecutionId>,
     /// Where it waits: it is not started earlier than this.
     pub not_before: Option<Timestamp>,
     /// The process that ran it.
@@ -153,6 +159,9 @@ pub struct ExecutionRecord {
     /// What it cost and touched.
     #[serde(flatten)]
     pub usage: Usage,
+    /// What it called, oldest first, for whoever asks for that too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<ExecutionSummary>,
 }
 
 /// What is left to do of an execution that ended.
@@ -322,12 +331,12 @@ const RECORD: &str = "
 const INSERT: &str = "
     INSERT INTO executions (
         id, attempt, trigger, task, subject, program, digest, holder, session,
-        created_ms, started_ms, scheduled_for_ms, origin, followed, params, access, limits,
+        created_ms, started_ms, scheduled_for_ms, origin, parent, root, followed, params, access, limits,
         status, reason, finished_ms, failure_kind, blame, failure, result_kind, result,
         cpu_us, fuel, peak_memory, hosts, refusals, log_truncated, output_truncated, redactions)
     VALUES (
         ?, ?, ?, ?, ?, ?, ?, ?, ?,
-        ?, ?, ?, ?, ?, ?, ?, ?,
+        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
         ?, ?, ?, ?, ?, ?, ?, ?,
         ?, ?, ?, ?, ?, ?, ?, ?)";
 
@@ -473,6 +482,8 @@ struct Started {
     started_ms: i64,
     scheduled_for_ms: Option<i64>,
     origin: Option<String>,
+    parent: Option<String>,
+    root: Option<String>,
     is_queued: bool,
     /// Of a task's run, what follows is to be looked at.
     followed: bool,
@@ -498,6 +509,8 @@ impl Started {
             started_ms: start.started_at.ms(),
             scheduled_for_ms: start.scheduled_for.map(Timestamp::ms),
             origin: start.origin.map(|origin| origin.to_string()),
+            parent: start.caller.map(|caller| caller.parent.to_string()),
+            root: start.caller.map(|caller| caller.root.to_string()),
             is_queued: start.is_queued,
             followed: start.task.is_none(),
             params: json("params", start.params)?,
@@ -507,7 +520,7 @@ impl Started {
     }
 
     /// In the order of [`INSERT`].
-    fn columns(&self) -> [&dyn ToSql; 17] {
+    fn columns(&self) -> [&dyn ToSql; 19] {
         [
             &self.id_text,
             &self.attempt,
@@ -522,6 +535,8 @@ impl Started {
             &self.started_ms,
             &self.scheduled_for_ms,
             &self.origin,
+            &self.parent,
+            &self.root,
             &self.followed,
             &self.params,
             &self.access,
@@ -738,6 +753,8 @@ fn record(row: &Row<'_>) -> Result<ExecutionRecord, DbError> {
     Ok(ExecutionRecord {
         summary: summary(row)?,
         origin: optional_parsed(row, "origin")?,
+        parent: optional_parsed(row, "parent")?,
+        root: optional_parsed(row, "root")?,
         not_before: optional_time(row, "not_before_ms")?,
         holder: plain(row, "holder")?,
         session: plain(row, "session")?,
@@ -747,6 +764,7 @@ fn record(row: &Row<'_>) -> Result<ExecutionRecord, DbError> {
         output: output(row)?,
         failure: optional_json(row, "failure")?,
         usage,
+        children: Vec::new(),
     })
 }
 

@@ -20,6 +20,8 @@ pub struct NewGrant {
     pub capability: Capability,
     /// The text after `=` of its flag.
     pub scope: String,
+    /// Of a call: on whom the grants of what is called hang.
+    pub callee: Option<String>,
 }
 
 /// A stored grant.
@@ -33,6 +35,9 @@ pub struct GrantRecord {
     pub capability: Capability,
     /// The text after `=` of its flag.
     pub scope: String,
+    /// Of a call: on whom the grants of what was meant hang.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callee: Option<String>,
     /// Since when.
     pub created_at: Timestamp,
 }
@@ -52,6 +57,21 @@ impl Database {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(GRANTS)?;
             statement.query_and_then(params![subject, digest.map(|digest| digest.to_string())], grant)?.collect()
+        })
+    }
+
+    /// All grants to call: on whom each hangs, and on whom those of what it calls.
+    ///
+    /// # Errors
+    ///
+    /// As [`grants`](Self::grants).
+    pub fn call_grants(&self) -> Result<Vec<(String, String)>, DbError> {
+        const CALLS: &str = "
+            SELECT subject, callee FROM grants
+            WHERE capability = 'call' AND callee IS NOT NULL";
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(CALLS)?;
+            statement.query_and_then([], |row| Ok((plain(row, "subject")?, plain(row, "callee")?)))?.collect()
         })
     }
 
@@ -80,11 +100,13 @@ pub(crate) fn insert_grants(
     now: Timestamp,
 ) -> Result<usize, DbError> {
     const ADD: &str = "
-        INSERT INTO grants (subject, digest, capability, scope, created_ms)
-        VALUES (?, ?, ?, ?, ?)
-        ON CONFLICT DO NOTHING";
+        INSERT INTO grants (subject, digest, capability, scope, callee, created_ms)
+        VALUES (?, ?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET callee = excluded.callee, created_ms = excluded.created_ms
+        WHERE callee IS NOT excluded.callee";
     let (mut statement, digest) = (connection.prepare_cached(ADD)?, digest.to_string());
-    let mut add = |grant: &NewGrant| statement.execute(params![subject, digest, grant.capability.name(), grant.scope, now.ms()]);
+    let mut add =
+        |grant: &NewGrant| statement.execute(params![subject, digest, grant.capability.name(), grant.scope, grant.callee, now.ms()]);
     let added: Result<usize, rusqlite::Error> = grants.iter().map(&mut add).sum();
     Ok(added?)
 }
@@ -95,6 +117,7 @@ fn grant(row: &Row<'_>) -> Result<GrantRecord, DbError> {
         digest: parsed(row, "digest")?,
         capability: word(row, "capability")?,
         scope: plain(row, "scope")?,
+        callee: plain(row, "callee")?,
         created_at: time(row, "created_ms")?,
     })
 }
@@ -107,7 +130,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_ms(1);
 
     fn new(capability: Capability, scope: &str) -> NewGrant {
-        NewGrant { capability, scope: scope.to_owned() }
+        NewGrant { capability, scope: scope.to_owned(), callee: None }
     }
 
     #[tokio::test]
@@ -135,10 +158,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_grant_to_call_says_which_one_of_that_name_and_the_newest_holds() {
+        let home = Home::new();
+        let database = home.open();
+        let digest = Digest::from_bytes([1; 32]);
+        let call = |callee: &str| vec![NewGrant { callee: Some(callee.to_owned()), ..new(Capability::Call, "nightly") }];
+        for (callee, count) in [("task:1", 1), ("task:1", 0), ("task:2", 1)] {
+            assert_eq!(database.add_grants("s", digest, call(callee), NOW).await.unwrap(), count, "{callee}");
+            let found = database.grants("s", Some(digest)).unwrap();
+            assert_eq!(found.iter().map(|grant| grant.callee.as_deref()).collect::<Vec<_>>(), [Some(callee)]);
+        }
+    }
+
+    #[tokio::test]
     async fn every_capability_is_read_back_by_its_name() {
         let home = Home::new();
         let database = home.open();
-        let all = [Capability::Net, Capability::Read, Capability::Write, Capability::Sqlite, Capability::Env, Capability::State];
+        let all = [
+            Capability::Net,
+            Capability::Read,
+            Capability::Write,
+            Capability::Sqlite,
+            Capability::Env,
+            Capability::State,
+            Capability::Credentials,
+            Capability::Call,
+        ];
         for capability in all {
             let subject = capability.name();
             database.add_grants(subject, Digest::from_bytes([0; 32]), vec![new(capability, "x")], NOW).await.unwrap();

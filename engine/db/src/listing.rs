@@ -8,6 +8,7 @@ use std::collections::BinaryHeap;
 use rusqlite::{Connection, Rows, Statement, ToSql};
 use wardroom_core::clock::Timestamp;
 use wardroom_core::execution::Status;
+use wardroom_core::id::ExecutionId;
 
 use crate::column::{integer, plain};
 use crate::executions::{ExecutionSummary, SUMMARY, summary};
@@ -26,6 +27,8 @@ pub struct Filter {
     pub subject: Option<String>,
     /// Of programs whose shown name contains this, letter by letter.
     pub program: Option<String>,
+    /// Called by exactly this execution; it counts before all others.
+    pub parent: Option<ExecutionId>,
     /// Asked for then or later.
     pub since: Option<Timestamp>,
     /// Asked for before then.
@@ -47,6 +50,7 @@ impl Default for Filter {
             session: None,
             subject: None,
             program: None,
+            parent: None,
             since: None,
             until: None,
             text: None,
@@ -64,6 +68,9 @@ impl Database {
     /// Those of reading: [`DbError::Damaged`], [`DbError::Corrupt`],
     /// [`DbError::Disk`], [`DbError::Busy`].
     pub fn list(&self, filter: &Filter) -> Result<Vec<ExecutionSummary>, DbError> {
+        if let Some(parent) = filter.parent {
+            return self.read(|connection| Lane::of_parent(filter, parent).list(connection));
+        }
         self.read(|connection| match (&filter.task, &filter.session, &filter.subject, &filter.program) {
             (Some(task), _, _, _) => Lane::of_task(filter, task).list(connection),
             (None, Some(session), _, _) => Lane::of_session(filter, session).list(connection),
@@ -166,6 +173,16 @@ impl<'a> Lane<'a> {
         lane
     }
 
+    fn of_parent(filter: &'a Filter, parent: ExecutionId) -> Self {
+        let mut lane = Self::over("executions_by_parent", filter);
+        lane.only("parent = ?", parent.to_string());
+        if let Some(task) = &filter.task {
+            lane.only("task = ?", task);
+        }
+        lane.also_subject_and_program(filter);
+        lane
+    }
+
     fn of_subject(filter: &'a Filter, subject: &'a str) -> Self {
         let mut lane = Self::over("executions_by_subject", filter);
         lane.only("subject = ?", subject);
@@ -175,7 +192,7 @@ impl<'a> Lane<'a> {
         lane
     }
 
-    /// What is looked at row by row, within one task or session.
+    /// What is looked at row by row, within one task, session or caller.
     fn also_subject_and_program(&mut self, filter: &'a Filter) {
         if let Some(subject) = &filter.subject {
             self.only("subject = ?", subject);

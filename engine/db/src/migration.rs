@@ -18,6 +18,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0007_approvals.sql"),
     include_str!("../migrations/0008_recovery.sql"),
     include_str!("../migrations/0009_exposed.sql"),
+    include_str!("../migrations/0010_calls.sql"),
 ];
 
 /// Brings a database to the version of these migrations, all or nothing.

@@ -13,6 +13,7 @@ use wardroom_core::task::{TaskId, TaskName};
 
 use crate::column::{integer, optional_time, parsed, plain, time};
 use crate::executions::{empty_queue, is_unique_violation};
+use crate::grants::insert_grants;
 use crate::writer::{Answer, Effect};
 use crate::{AuditEvent, Database, DbError, NewGrant};
 
@@ -569,10 +570,6 @@ fn replace_links(connection: &Connection, id: TaskId, links: &[Link]) -> Result<
 
 /// What was granted and still is keeps its date.
 fn replace_grants(connection: &Connection, id: TaskId, terms: &TaskTerms, now: Timestamp) -> Result<(), DbError> {
-    const ADD: &str = "
-        INSERT INTO grants (subject, digest, capability, scope, created_ms)
-        VALUES (?, ?, ?, ?, ?)
-        ON CONFLICT DO NOTHING";
     const STORED: &str = "
         SELECT digest, capability, scope FROM grants WHERE subject = ?";
     const REMOVE: &str = "
@@ -587,10 +584,7 @@ fn replace_grants(connection: &Connection, id: TaskId, terms: &TaskTerms, now: T
             connection.prepare_cached(REMOVE)?.execute(params![subject, of, capability, scope])?;
         }
     }
-    for grant in &terms.grants {
-        connection.prepare_cached(ADD)?.execute(params![subject, digest, grant.capability.name(), grant.scope, now.ms()])?;
-    }
-    Ok(())
+    insert_grants(connection, &subject, terms.digest, &terms.grants, now).map(drop)
 }
 
 #[cfg(test)]
@@ -603,7 +597,7 @@ mod tests {
     use crate::{AuditFilter, Filter};
 
     fn grant(capability: Capability, scope: &str) -> NewGrant {
-        NewGrant { capability, scope: scope.to_owned() }
+        NewGrant { capability, scope: scope.to_owned(), callee: None }
     }
 
     async fn change(database: &Database, seen: &TaskRecord, terms: TaskTerms, ms: i64) -> TaskChange {

@@ -149,6 +149,7 @@ pub(crate) fn start(subject: &str) -> StartRow<'_> {
         started_at: Timestamp::from_ms(1_000),
         scheduled_for: None,
         origin: None,
+        caller: None,
         is_queued: false,
         params: &PARAMS,
         access: &ACCESS,

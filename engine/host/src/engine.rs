@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use wardroom_core::call::MAX_CALL_DEPTH;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -23,6 +24,12 @@ pub(crate) const TICK: Duration = Duration::from_millis(5);
 pub(crate) const FUEL_SLICE: u64 = 5_000_000;
 /// Runs at once in one process; each needs a slot of the pool.
 pub const MAX_PARALLEL_RUNS: u32 = 64;
+/// Called executions at once in one process, of those that are equally deep. One
+/// waits only for deeper ones, and the deepest for none: so however many wait for
+/// what they called, something goes on.
+pub(crate) const MAX_PARALLEL_CALLED: u32 = 16;
+/// Instances at once.
+const PLACES: u32 = MAX_PARALLEL_RUNS + MAX_CALL_DEPTH * MAX_PARALLEL_CALLED;
 /// Memories and tables of one component. Real components have one or two; a
 /// component of a hundred memories would empty the pool for everybody.
 const MEMORIES_PER_COMPONENT: u32 = 8;
@@ -127,11 +134,11 @@ pub(crate) fn compatibility(engine: &Engine) -> u64 {
 
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(MAX_PARALLEL_RUNS)
-        .total_stacks(MAX_PARALLEL_RUNS)
-        .total_core_instances(MAX_PARALLEL_RUNS * CORE_INSTANCES_PER_COMPONENT)
-        .total_memories(MAX_PARALLEL_RUNS * MEMORIES_PER_COMPONENT)
-        .total_tables(MAX_PARALLEL_RUNS * TABLES_PER_COMPONENT)
+    pool.total_component_instances(PLACES)
+        .total_stacks(PLACES)
+        .total_core_instances(PLACES * CORE_INSTANCES_PER_COMPONENT)
+        .total_memories(PLACES * MEMORIES_PER_COMPONENT)
+        .total_tables(PLACES * TABLES_PER_COMPONENT)
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
         .max_memories_per_component(MEMORIES_PER_COMPONENT)
         .max_tables_per_component(TABLES_PER_COMPONENT)

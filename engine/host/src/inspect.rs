@@ -14,6 +14,7 @@ use crate::value;
 /// Interfaces that this host serves, with the versions of them: `0.2` means
 /// any 0.2.x up to wasmtime's own.
 const SERVED: &[(&str, &str)] = &[
+    ("wardroom:automation/call", "0.1.0"),
     ("wardroom:automation/credential", "0.1.0"),
     ("wardroom:automation/log", "0.1.0"),
     ("wardroom:automation/sqlite", "0.1.0"),

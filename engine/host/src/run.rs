@@ -16,6 +16,7 @@ use std::task::{Context, Poll};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use wardroom_core::call::{Calls, MAX_CALL_DEPTH};
 use wardroom_core::capability::Access;
 use wardroom_core::capability::credentials::CredentialUse;
 use wardroom_core::clock::Clock;
@@ -36,8 +37,9 @@ use crate::cache::Cache;
 use crate::call;
 use crate::capture::Capture;
 use crate::ending;
-use crate::engine::{EngineKind, FUEL_SLICE, MAX_PARALLEL_RUNS};
+use crate::engine::{EngineKind, FUEL_SLICE, MAX_PARALLEL_CALLED, MAX_PARALLEL_RUNS};
 use crate::error::HostError;
+use crate::imports::call::Calling;
 use crate::imports::files::{Folders, GuardedView};
 use crate::imports::http::{GateRun, HttpGate};
 use crate::imports::state::StateView;
@@ -67,7 +69,7 @@ pub struct Host {
     loader: Loader,
     wire: Arc<Wire>,
     clock: Arc<dyn Clock>,
-    permits: Arc<Semaphore>,
+    permits: Permits,
     /// An empty folder, see [`Folders`].
     fence: PathBuf,
 }
@@ -82,6 +84,7 @@ pub(crate) struct RunState {
     pub(crate) folders: Folders,
     pub(crate) access: Access,
     pub(crate) databases: Arc<dyn Databases>,
+    pub(crate) calling: Calling,
     http: WasiHttpCtx,
     gate: HttpGate,
 }
@@ -114,8 +117,7 @@ impl Host {
         let fence = config.cache.join("fence");
         std::fs::create_dir_all(&fence).map_err(|error| HostError::io("the cache folder cannot be made", &error))?;
         let loader = Loader::new(Cache::new(&config.cache), Preparer { binary: config.preparer }, config.notice);
-        let permits = Arc::new(Semaphore::new(MAX_PARALLEL_RUNS as usize));
-        Ok(Self { loader, wire: config.wire, clock: config.clock, permits, fence })
+        Ok(Self { loader, wire: config.wire, clock: config.clock, permits: Permits::new(), fence })
     }
 
     /// What a program is: its shape, functions and imports. Compiles it where
@@ -179,9 +181,17 @@ impl Host {
     async fn run_plan(&self, plan: &Plan, lent: Lent) -> Outcome {
         let limits = &plan.resolved().limits;
         let notes = Arc::new(Notes::new(lent.witness, lent.credentials, self.clock.clone(), limits.log_bytes));
-        let databases = lent.databases;
-        let mut run =
-            Run { host: self, plan, notes, stdout: None, lines: Vec::new(), usage: Usage::default(), changes: Vec::new(), databases };
+        let mut run = Run {
+            host: self,
+            plan,
+            notes,
+            stdout: None,
+            lines: Vec::new(),
+            usage: Usage::default(),
+            changes: Vec::new(),
+            databases: lent.databases,
+            calls: lent.calls,
+        };
         let deadline = limits.deadline;
         let mut cancelled = lent.cancelled;
         let loaded = tokio::select! {
@@ -195,10 +205,11 @@ impl Host {
         };
         let mut clock = Stopwatch::default();
         let end = Instant::now() + deadline;
+        let running = Box::pin(run.execute(&loaded, lent.state, end));
         let ending = tokio::select! {
             biased;
             () = cancelled => Err(was_cancelled()),
-            ended = tokio::time::timeout(deadline, Stopwatched { run: Box::pin(run.execute(&loaded, lent.state)), clock: &mut clock, end }) => {
+            ended = tokio::time::timeout(deadline, Stopwatched { run: running, clock: &mut clock, end }) => {
                 ended.ok().flatten().unwrap_or_else(|| Err(Failure::new(
                     FailureKind::Deadline,
                     format!("`{}` ran longer than its {} deadline", plan.resolved().program.name, DurationText(deadline)),
@@ -215,11 +226,35 @@ impl Runner for Host {
         Box::pin(async move {
             // Queued runs wait here, without a deadline: it is theirs to use
             // once they run.
-            let Ok(_permit) = self.permits.clone().acquire_owned().await else {
-                return broken("the host is shutting down");
+            let mut lent = lent;
+            let permit = tokio::select! {
+                permit = self.permits.of(lent.depth).acquire() => permit,
+                // One that was called ends with its caller, wherever it waits.
+                () = &mut lent.cancelled, if lent.depth > 0 => return failed(was_cancelled()),
             };
+            let Ok(_permit) = permit else { return broken("the host is shutting down") };
             self.run_plan(&plan, lent).await
         })
+    }
+}
+
+/// Who may run at once. Whoever was called takes no permit of those that were not:
+/// its first caller has one, and waits for it.
+struct Permits {
+    own: Semaphore,
+    /// By depth, from 1 on.
+    called: Vec<Semaphore>,
+}
+
+impl Permits {
+    fn new() -> Self {
+        let called = (0..MAX_CALL_DEPTH).map(|_| Semaphore::new(MAX_PARALLEL_CALLED as usize)).collect();
+        Self { own: Semaphore::new(MAX_PARALLEL_RUNS as usize), called }
+    }
+
+    fn of(&self, depth: u32) -> &Semaphore {
+        let deeper = usize::try_from(depth).ok().and_then(|depth| depth.checked_sub(1));
+        deeper.and_then(|index| self.called.get(index)).unwrap_or(&self.own)
     }
 }
 
@@ -228,13 +263,11 @@ fn was_cancelled() -> Failure {
 }
 
 fn broken(why: &str) -> Outcome {
-    Outcome {
-        ending: Err(Failure::new(FailureKind::Host, why)),
-        partial_output: None,
-        usage: Usage::default(),
-        state_changes: Vec::new(),
-        redactions: 0,
-    }
+    failed(Failure::new(FailureKind::Host, why))
+}
+
+fn failed(failure: Failure) -> Outcome {
+    Outcome { ending: Err(failure), partial_output: None, usage: Usage::default(), state_changes: Vec::new(), redactions: 0 }
 }
 
 pub(crate) const fn engine_kind(fuel: bool) -> EngineKind {
@@ -262,17 +295,18 @@ struct Run<'a> {
     usage: Usage,
     changes: Vec<(String, Option<String>)>,
     databases: Arc<dyn Databases>,
+    calls: Arc<dyn Calls>,
 }
 
 impl Run<'_> {
-    async fn execute(&mut self, program: &LoadedProgram, source: Arc<dyn StateSource>) -> Result<Output, Failure> {
+    async fn execute(&mut self, program: &LoadedProgram, source: Arc<dyn StateSource>, end: Instant) -> Result<Output, Failure> {
         let LoadedProgram { loaded, script } = program;
         let state = self.load_state(source).await?;
         let ticking = loaded.sandbox.ticking();
         if !ticking.works() {
             return Err(Failure::new(FailureKind::Host, "no thread could be started that ends a spinning program"));
         }
-        let mut store = self.store(loaded, state)?;
+        let mut store = self.store(loaded, state, end)?;
         let ended = call::call(&mut store, loaded, self.plan.resolved(), script.as_deref(), self.stdout.as_ref()).await;
         self.settle_store(store, ended)
     }
@@ -297,7 +331,7 @@ impl Run<'_> {
         }
     }
 
-    fn store(&mut self, loaded: &Loaded, state: Option<StateView>) -> Result<Store<RunState>, Failure> {
+    fn store(&mut self, loaded: &Loaded, state: Option<StateView>, end: Instant) -> Result<Store<RunState>, Failure> {
         let limits = &self.plan.resolved().limits;
         let (wasi, folders) = self.wasi()?;
         let mut table = ResourceTable::new();
@@ -316,6 +350,7 @@ impl Run<'_> {
             folders,
             access: self.plan.access().clone(),
             databases: self.databases.clone(),
+            calling: Calling::new(self.calls.clone(), end),
             http: crate::imports::requests::context(),
             gate,
         };

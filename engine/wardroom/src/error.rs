@@ -201,6 +201,7 @@ impl From<GrantError> for CommandError {
             GrantError::Folder(error) => folder_error(&error),
             GrantError::Database(error) => database_error(&error),
             GrantError::State(_) => Self::usage(error.to_string()),
+            GrantError::Callee(error) => Self::blamed(error.blame(), &error).hint("`wardroom task list` shows what there is to call."),
             error => Self::operator(with_sources(&error)),
         }
     }
@@ -233,7 +234,7 @@ fn task_hint(error: &TaskError) -> Option<String> {
         TaskError::Changed(_) => "Try again.".to_owned(),
         TaskError::Damaged { name, .. } => format!("`wardroom task rm {name}` removes it; `wardroom task add` saves it anew."),
         TaskError::Schedules => "`--no-schedule` takes the one away that it has.".to_owned(),
-        TaskError::Loop(_) => "Leave one of these links away.".to_owned(),
+        TaskError::Loop(_) => "Leave one of these links, or of these grants to call, away.".to_owned(),
         TaskError::Unwatchable(folder) => format!("Allow it to read the folder: `--allow-read={folder}`."),
         TaskError::SelfTriggered(_) => "Let it write elsewhere, or watch another folder.".to_owned(),
         TaskError::Moved(place) => format!("Take it away with `--revoke='{place}'`, and grant what is there now if that is what you want."),

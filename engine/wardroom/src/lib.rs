@@ -8,6 +8,7 @@
 
 pub mod approval;
 pub mod audit;
+pub mod callee;
 pub mod cli;
 pub mod config;
 pub mod credential;

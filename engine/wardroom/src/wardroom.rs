@@ -12,6 +12,7 @@ use wardroom_host::{Host, HostConfig, HostError, Notice};
 use wardroom_vault::source::{NoPassphrases, Passphrases};
 
 use crate::config::{Config, ConfigError};
+use crate::execution::child::Turns;
 use crate::execution::session::{Session, SessionError};
 use crate::execution::store::Kept;
 use crate::home::{Home, HomeError};
@@ -36,6 +37,8 @@ pub struct Wardroom {
     pub(crate) mirrored: Mirrored,
     pub(crate) given_up: GivenUp,
     pub(crate) kept: Kept,
+    /// Callees that run for a call, and not beside themselves.
+    pub(crate) turns: Turns,
     /// An end in this process was not followed, because that failed.
     pub(crate) unfollowed: AtomicBool,
 }
@@ -103,6 +106,7 @@ impl Wardroom {
             mirrored: Mirrored::default(),
             given_up: GivenUp::default(),
             kept: Kept::default(),
+            turns: Turns::default(),
             unfollowed: AtomicBool::new(false),
         })
     }

@@ -105,6 +105,7 @@
     files: ["fs"],
     sqlite: ["sqlite"],
     system: ["crypto", "process", "state", "progress"],
+    tools: ["tools"],
   };
   function defineLazily(module, name) {
     const value = (found) => Object.defineProperty(globalThis, name, { value: found, writable: true, configurable: true });

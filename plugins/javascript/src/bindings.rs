@@ -5,6 +5,8 @@ wit_bindgen::generate!({
     path: ["../../wit", "wit"],
     world: "wardroom:interpreter/interpreter",
     generate_all,
+    // So that calls are waited for together with everything else.
+    with: { "wasi:io/poll@0.2.12": wasip2::io::poll },
 });
 
 use crate::Interpreter;

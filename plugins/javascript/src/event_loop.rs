@@ -1,7 +1,7 @@
-//! What a run waits for: promise jobs, timers, HTTP exchanges.
+//! What a run waits for: promise jobs, timers, HTTP exchanges, calls.
 //!
 //! Everything outside is waited for with one `wasi:io/poll` call, so that any
-//! number of timers and exchanges pass their time together:
+//! number of timers, exchanges and calls pass their time together:
 //!
 //! ```text
 //! drive:  run all promise jobs ─▶ promise settled? ── yes ─▶ done
@@ -22,6 +22,7 @@ use wasip2::clocks::monotonic_clock;
 use wasip2::io::poll::{self, Pollable};
 
 use crate::bindings::wardroom::automation::log::{self, Level};
+use crate::call::{self, Call};
 use crate::fetch::{self, Exchange};
 use crate::prelude::Prelude;
 
@@ -55,6 +56,7 @@ pub(crate) struct Waiting {
     /// By id; ids rise, so timers due at the same moment fire in order of creation.
     timers: BTreeMap<u32, Timer>,
     pub(crate) exchanges: BTreeMap<u32, Exchange>,
+    pub(crate) calls: BTreeMap<u32, Call>,
     ready: VecDeque<Event>,
     last_id: u32,
     /// Thrown where nobody could catch it: in a timer or a microtask.
@@ -74,6 +76,7 @@ struct Timer {
 pub(crate) enum Event {
     Timer(u32),
     Exchange(u32),
+    Call(u32),
 }
 
 thread_local! {
@@ -103,6 +106,10 @@ impl Waiting {
                 events.push(Event::Exchange(*id));
                 pollables.push(pollable);
             }
+        }
+        for (id, call) in &self.calls {
+            events.push(Event::Call(*id));
+            pollables.push(call.pollable());
         }
         if let Some(due) = self.earliest_timer() {
             pollables.push(monotonic_clock::subscribe_instant(due));
@@ -182,6 +189,7 @@ fn turn(ctx: &Ctx<'_>) -> Result<bool> {
             }
         }
         Event::Exchange(id) => fetch::advance(ctx, id)?,
+        Event::Call(id) => call::advance(ctx, id)?,
     }
     Ok(true)
 }

@@ -8,6 +8,7 @@
 //! permissions: whatever a script may do, the engine decides behind the imports.
 
 mod bindings;
+mod call;
 mod credential;
 mod event_loop;
 mod failure;

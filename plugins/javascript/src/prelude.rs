@@ -12,7 +12,7 @@ use rquickjs::{
 use std::cell::RefCell;
 
 use crate::text::Text;
-use crate::{credential, event_loop, fetch, files, script, sqlite, system, text, url};
+use crate::{call, credential, event_loop, fetch, files, script, sqlite, system, text, url};
 
 macro_rules! modules {
     ($($name:literal),* $(,)?) => {
@@ -22,8 +22,8 @@ macro_rules! modules {
 
 /// Bytecode by `build.rs`, loaded one by one when a script first names what they
 /// define: a script that only computes pays for none of them.
-const MODULES: [(&str, &[u8]); 12] =
-    modules!["abort", "clone", "console", "core", "credentials", "fetch", "files", "inspect", "sqlite", "system", "text", "url",];
+const MODULES: [(&str, &[u8]); 13] =
+    modules!["abort", "clone", "console", "core", "credentials", "fetch", "files", "inspect", "sqlite", "system", "text", "tools", "url",];
 
 thread_local! {
     /// The prelude's `use`, through which an import finds what the global `fs` is.
@@ -90,6 +90,7 @@ impl<'js> Prelude<'js> {
 fn host<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     let host = Object::new(ctx.clone())?;
     host.set("load", Func::from(load))?;
+    call::install(&host)?;
     credential::install(&host)?;
     event_loop::install(&host)?;
     fetch::install(&host)?;

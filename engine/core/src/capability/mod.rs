@@ -5,6 +5,7 @@
 //! is all that a run ever holds) and [`Refusal`] (what is said where something
 //! is missing). It checks; it never opens anything.
 
+pub mod call;
 pub mod credentials;
 pub mod env;
 pub mod files;

@@ -21,6 +21,8 @@ pub enum Capability {
     State,
     /// Using a credential.
     Credentials,
+    /// Starting another task, or a tool.
+    Call,
 }
 
 impl Capability {
@@ -35,6 +37,7 @@ impl Capability {
             Self::Env => "env",
             Self::State => "state",
             Self::Credentials => "credentials",
+            Self::Call => "call",
         }
     }
 
@@ -49,6 +52,7 @@ impl Capability {
             Self::Env => "--allow-env",
             Self::State => "--state",
             Self::Credentials => "--credential",
+            Self::Call => "--allow-call",
         }
     }
 }

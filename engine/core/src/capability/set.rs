@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Capability;
+use super::call::CallScope;
 use super::credentials::CredentialScope;
 use super::env::EnvName;
 use super::files::{FolderAccess, FolderScope};
@@ -30,6 +31,8 @@ pub enum Scope {
     State(u64),
     /// This credential.
     Credential(CredentialScope),
+    /// Starting this one.
+    Call(CallScope),
 }
 
 impl Scope {
@@ -44,6 +47,7 @@ impl Scope {
             Self::Env(_) => Capability::Env,
             Self::State(_) => Capability::State,
             Self::Credential(_) => Capability::Credentials,
+            Self::Call(_) => Capability::Call,
         }
     }
 
@@ -58,6 +62,7 @@ impl Scope {
             (Self::Env(a), Self::Env(b)) => a == b,
             (Self::State(a), Self::State(b)) => a >= b,
             (Self::Credential(a), Self::Credential(b)) => a.covers(b),
+            (Self::Call(a), Self::Call(b)) => a.covers(b),
             _ => false,
         }
     }
@@ -69,6 +74,7 @@ impl Scope {
         match (grant, request) {
             (Self::Net(grant), Self::Net(request)) => return grant.effective(request).map(Self::Net),
             (Self::Sqlite(grant), Self::Sqlite(request)) => return SqliteScope::effective(grant, request).map(Self::Sqlite),
+            (Self::Call(grant), Self::Call(request)) => return CallScope::effective(grant, request).map(Self::Call),
             (Self::Credential(grant), Self::Credential(request)) => {
                 return CredentialScope::effective(grant, request).map(Self::Credential);
             }
@@ -93,6 +99,7 @@ impl Scope {
             Self::Env(name) => name.to_string(),
             Self::State(bytes) => SizeText(*bytes).to_string(),
             Self::Credential(scope) => scope.to_string(),
+            Self::Call(scope) => scope.to_string(),
         }
     }
 
@@ -161,6 +168,9 @@ pub struct Access {
     /// Credentials.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub credentials: Vec<CredentialScope>,
+    /// What it may call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub call: Vec<CallScope>,
 }
 
 impl Access {
@@ -206,7 +216,8 @@ impl Access {
         let env = self.env.iter().cloned().map(Scope::Env);
         let credentials = self.credentials.iter().cloned().map(Scope::Credential);
         let sqlite = self.sqlite.iter().cloned().map(Scope::Sqlite);
-        net.chain(folders).chain(sqlite).chain(env).chain(self.state.map(Scope::State)).chain(credentials).collect()
+        let call = self.call.iter().cloned().map(Scope::Call);
+        net.chain(folders).chain(sqlite).chain(env).chain(self.state.map(Scope::State)).chain(credentials).chain(call).collect()
     }
 
     fn add(&mut self, scope: &Scope) {
@@ -218,7 +229,8 @@ impl Access {
             Scope::Env(name) if !self.env.contains(name) => self.env.push(name.clone()),
             Scope::State(bytes) => self.state = Some(self.state.unwrap_or(0).max(*bytes)),
             Scope::Credential(scope) if !self.credentials.contains(scope) => self.credentials.push(scope.clone()),
-            Scope::Net(_) | Scope::Env(_) | Scope::Credential(_) => {}
+            Scope::Call(scope) if !self.call.contains(scope) => self.call.push(scope.clone()),
+            Scope::Net(_) | Scope::Env(_) | Scope::Credential(_) | Scope::Call(_) => {}
         }
     }
 

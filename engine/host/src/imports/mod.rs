@@ -5,6 +5,7 @@
 //! granted, else to one that refuses, records, and reaches nothing. Nothing is
 //! inherited from this process.
 
+pub(crate) mod call;
 mod credential;
 pub(crate) mod files;
 mod fresh;
@@ -18,6 +19,8 @@ pub(crate) mod state;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::p2::bindings::filesystem::types;
+
+use automation::wardroom::automation as contract;
 
 pub(crate) use sockets::refuse_sockets;
 
@@ -34,6 +37,12 @@ pub(crate) mod automation {
             "wardroom:automation/sqlite.query": async | trappable,
             "wardroom:automation/sqlite.execute": async | trappable,
             "wardroom:automation/sqlite.snapshot": async | trappable,
+            "wardroom:automation/call": trappable,
+            "wardroom:automation/call.start": async | trappable,
+        },
+        with: {
+            "wasi:io": wasmtime_wasi::p2::bindings::io,
+            "wardroom:automation/call.running": crate::imports::call::Running,
         },
         exports: { default: async },
     });
@@ -46,6 +55,8 @@ pub(crate) mod interpreter {
         world: "wardroom:interpreter/interpreter",
         exports: { default: async },
         with: {
+            "wasi:io": wasmtime_wasi::p2::bindings::io,
+            "wardroom:automation/call": super::automation::wardroom::automation::call,
             "wardroom:automation/credential": super::automation::wardroom::automation::credential,
             "wardroom:automation/log": super::automation::wardroom::automation::log,
             "wardroom:automation/sqlite": super::automation::wardroom::automation::sqlite,
@@ -66,6 +77,11 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<RunState>> {
     requests::bound(&mut linker)?;
     sockets::refuse(&mut linker)?;
     linker.allow_shadowing(false);
-    automation::TaskProgram::add_to_linker::<_, HasSelf<RunState>>(&mut linker, |state| state)?;
+    // One by one: the world has what ours refer to as well, and that is there.
+    contract::call::add_to_linker::<_, HasSelf<RunState>>(&mut linker, |state| state)?;
+    contract::credential::add_to_linker::<_, HasSelf<RunState>>(&mut linker, |state| state)?;
+    contract::log::add_to_linker::<_, HasSelf<RunState>>(&mut linker, |state| state)?;
+    contract::sqlite::add_to_linker::<_, HasSelf<RunState>>(&mut linker, |state| state)?;
+    contract::state::add_to_linker::<_, HasSelf<RunState>>(&mut linker, |state| state)?;
     Ok(linker)
 }

@@ -29,7 +29,8 @@ use wardroom_db::{
 use crate::audit::{self, event};
 use crate::credential::CredentialUseError;
 use crate::execution::changed::Changed;
-use crate::execution::grants::{GrantTexts, stored};
+use crate::execution::child::CalleeError;
+use crate::execution::grants::{GrantError, GrantTexts, stored};
 use crate::execution::resolve::ResolveError;
 use crate::task::TaskError;
 use crate::task::definition::Task;
@@ -64,6 +65,10 @@ struct AskedGrant {
     /// Which credential it names: another one of that name is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     credential: Option<CredentialId>,
+    /// On whom the grants of what it calls hang: another one of that name is
+    /// another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    callee: Option<String>,
 }
 
 /// An approval as it is shown.
@@ -218,15 +223,26 @@ impl Wardroom {
         if wanted.is_empty() {
             return Err(ApprovalError::Nothing(task.name().to_string()));
         }
+        for scope in &wanted {
+            // An approval would be of something that nobody knows yet.
+            if let Scope::Call(named) = scope
+                && named.subject().is_none()
+            {
+                let unknown = CalleeError::Unknown { name: named.name().clone(), near: None };
+                return Err(TaskError::from(GrantError::from(unknown)).into());
+            }
+        }
+        let links = self.db.links_of(task.id())?;
+        self.refuse_loop(task.id(), task.name().as_str(), &links, &wanted)?;
         let resolved = self.resolve(task.request(crate::task::check::trial())).await.map_err(TaskError::from)?;
         resolved.authorize(&Grants(wanted.clone())).map_err(|error| TaskError::from(ResolveError::from(error)))?;
         let mut grants = Vec::new();
-        for (scope, NewGrant { capability, scope: text }) in wanted.iter().zip(stored(&wanted)) {
+        for (scope, NewGrant { capability, scope: text, callee }) in wanted.iter().zip(stored(&wanted)) {
             let credential = match scope {
                 Scope::Credential(credential) => self.db.credential(&credential.name)?.map(|found| found.id),
                 _ => None,
             };
-            grants.push(AskedGrant { capability, scope: text, credential });
+            grants.push(AskedGrant { capability, scope: text, credential, callee });
         }
         let bytes = grants.iter().map(|grant| grant.scope.len()).sum();
         if grants.len() > MAX_ASKED || bytes > MAX_ASKED_BYTES {
@@ -334,9 +350,14 @@ impl Wardroom {
         Ok(ApprovalView { id, status, about, digest, asks, scopes, beside, program, reason, session, created_at, expires_at, decided_at })
     }
 
-    /// Where a credential's value may be sent, where that is not in the scope.
+    /// What a scope comes to where that is not in its text: where a credential's
+    /// value may be sent, and what a callee may do itself.
     fn where_to(&self, scope: &Scope) -> Result<Option<String>, ApprovalError> {
-        let Scope::Credential(scope) = scope else { return Ok(None) };
+        let scope = match scope {
+            Scope::Credential(scope) => scope,
+            Scope::Call(scope) => return Ok(Some(self.reach_of(scope)?)),
+            _ => return Ok(None),
+        };
         let Some(found) = self.db.credential(&scope.name)?.filter(|_| scope.host.is_none()) else { return Ok(None) };
         let hosts: Vec<String> = found.hosts.iter().map(ToString::to_string).collect();
         let hosts = if hosts.is_empty() { "nowhere yet".to_owned() } else { hosts.join(", ") };
@@ -392,7 +413,11 @@ impl Wardroom {
                         Some(_) => {}
                     }
                 }
-                let grants = grants.iter().map(|grant| NewGrant { capability: grant.capability, scope: grant.scope.clone() });
+                let grants = grants.iter().map(|grant| NewGrant {
+                    capability: grant.capability,
+                    scope: grant.scope.clone(),
+                    callee: grant.callee.clone(),
+                });
                 Gift::Grants { task: *task, revision, digest: *digest, grants: grants.collect(), paused_for: paused_for(id) }
             }
             Asked::RemoveCredential { name, force } => {
@@ -464,6 +489,6 @@ fn asked(record: &ApprovalRecord) -> Result<Asked, ApprovalError> {
 }
 
 fn record_of(record: &ApprovalRecord, digest: Digest, grant: &AskedGrant) -> GrantRecord {
-    let AskedGrant { capability, scope, .. } = grant.clone();
-    GrantRecord { subject: record.subject.clone(), digest, capability, scope, created_at: record.created_at }
+    let AskedGrant { capability, scope, callee, .. } = grant.clone();
+    GrantRecord { subject: record.subject.clone(), digest, capability, scope, callee, created_at: record.created_at }
 }

@@ -76,5 +76,7 @@ pub(super) fn words(scope: &Scope) -> String {
         Scope::Env(_) => format!("the environment variable {text}"),
         Scope::State(_) => format!("keeping {text} of state"),
         Scope::Credential(scope) => credential_words(scope),
+        Scope::Call(scope) if scope.subject().is_none() => format!("starting {text}, of which there is none"),
+        Scope::Call(_) => format!("starting {text}, with what that one was granted"),
     }
 }

@@ -1,6 +1,7 @@
 //! `wardroom exec`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use wardroom_core::clock::Timestamp;
 use wardroom_core::execution::Status;
@@ -78,6 +79,9 @@ pub(super) struct ListArguments {
     /// Only those of programs with this in their name
     #[arg(long, value_name = "TEXT")]
     program: Option<String>,
+    /// Only those that this execution called: its id, or a beginning of it that no other has
+    #[arg(long, value_name = "ID")]
+    parent: Option<String>,
     /// Only those with this in a line of their log
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
@@ -111,7 +115,7 @@ impl ExecCommand {
         }
     }
 
-    pub(super) async fn execute(self, wardroom: &Wardroom) -> Result<ExitCode, CommandError> {
+    pub(super) async fn execute(self, wardroom: &Arc<Wardroom>) -> Result<ExitCode, CommandError> {
         match self {
             Self::List(list) => list.execute(wardroom).await?,
             Self::Show { id, json } => {
@@ -138,12 +142,17 @@ impl ExecCommand {
 
 impl ListArguments {
     async fn execute(self, wardroom: &Wardroom) -> Result<(), CommandError> {
+        let parent = match &self.parent {
+            Some(id) => Some(wardroom.show(id).await?.summary.id),
+            None => None,
+        };
         let filter = Filter {
             status: self.status,
             task: self.task,
             session: self.session,
             subject: None,
             program: self.program,
+            parent,
             since: self.since,
             until: self.until,
             text: self.text,
@@ -211,6 +220,12 @@ fn credentials(access: &serde_json::Value) -> Vec<String> {
     scopes.filter_map(|scope| scope.as_str()?.parse().ok()).map(|scope| ask::credential_words(&scope)).collect()
 }
 
+/// What an execution called: which, what, and how it stands.
+fn child(child: &ExecutionSummary) -> String {
+    let what = child.task.as_deref().unwrap_or(&child.program);
+    format!("{} {what} {}", child.id, child.status)
+}
+
 fn show_record(record: &ExecutionRecord) -> Result<(), CommandError> {
     let summary = &record.summary;
     let style = status_style(summary.status);
@@ -237,6 +252,8 @@ fn show_record(record: &ExecutionRecord) -> Result<(), CommandError> {
     });
     let reason = summary.reason.clone().map(|reason| ("reason", reason));
     let origin = record.origin.map(|origin| ("follows", origin.to_string()));
+    let caller = record.parent.map(|parent| ("called by", parent.to_string()));
+    let children = (!record.children.is_empty()).then(|| ("called", record.children.iter().map(child).collect::<Vec<_>>().join("\n")));
     let session = record.session.clone().map(|session| ("session", session));
     let fuel = usage.fuel.map(|fuel| ("fuel", fuel.to_string()));
     let hosts = (!usage.hosts.is_empty()).then(|| ("hosts", usage.hosts.join("\n")));
@@ -253,7 +270,9 @@ fn show_record(record: &ExecutionRecord) -> Result<(), CommandError> {
             Some(("cut", [log.then_some("log"), output.then_some("output")].into_iter().flatten().collect::<Vec<_>>().join(", ")))
         }
     };
-    pairs.extend([slot, reason, origin, session, credentials, fuel, hosts, refused, failure, stack, cut].into_iter().flatten());
+    pairs.extend(
+        [slot, reason, origin, caller, session, credentials, fuel, hosts, refused, failure, stack, cut, children].into_iter().flatten(),
+    );
     show::pairs(pairs)?;
     match &record.output {
         Some(output) => {

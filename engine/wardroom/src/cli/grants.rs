@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use wardroom_core::capability::call::CalleeName;
 use wardroom_core::capability::credentials::CredentialScope;
 use wardroom_core::capability::env::EnvName;
 use wardroom_core::capability::net::NetScope;
@@ -36,6 +37,9 @@ pub(super) struct GrantFlags {
     /// Assign a credential: `NAME[@HOST[:PORT]][:query][:path][:body][:sign][:reveal]`; may be repeated
     #[arg(long = "credential", value_name = "SCOPE", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
     credentials: Vec<String>,
+    /// Allow starting another task, or a tool (`plugin.function`), with what that one was granted; may be repeated
+    #[arg(long, value_name = "TASK_OR_TOOL", require_equals = true, help_heading = "Grants (nothing is allowed by default)")]
+    allow_call: Vec<CalleeName>,
 }
 
 impl GrantFlags {
@@ -50,6 +54,7 @@ impl GrantFlags {
             env: self.allow_env.iter().map(ToString::to_string).collect(),
             state: self.state,
             credentials: self.credentials.clone(),
+            call: self.allow_call.iter().map(ToString::to_string).collect(),
         })
     }
 

@@ -77,7 +77,7 @@ pub(super) fn name_and_value(text: &str) -> Result<(String, String), String> {
 }
 
 impl RunArguments {
-    pub(super) async fn execute(self, wardroom: &Wardroom) -> Result<ExitCode, CommandError> {
+    pub(super) async fn execute(self, wardroom: &Arc<Wardroom>) -> Result<ExitCode, CommandError> {
         let base =
             std::env::current_dir().map_err(|error| CommandError::operator(format!("the current folder cannot be read: {error}")))?;
         self.output.as_deref().map(check_output).transpose()?;
@@ -132,7 +132,7 @@ impl RunArguments {
     }
 
     /// Runs a plan and shows what comes of it.
-    pub(super) async fn run(&self, wardroom: &Wardroom, plan: Plan) -> Result<ExitCode, CommandError> {
+    pub(super) async fn run(&self, wardroom: &Arc<Wardroom>, plan: Plan) -> Result<ExitCode, CommandError> {
         let terminal = Arc::new(Terminal::default());
         let id = plan.resolved().id;
         let command = matches!(plan.resolved().entry, Entry::Command { .. });

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use wardroom_core::capability::Scope;
@@ -305,7 +306,7 @@ impl TaskCommand {
         }
     }
 
-    pub(super) async fn execute(self, wardroom: &Wardroom) -> Result<ExitCode, CommandError> {
+    pub(super) async fn execute(self, wardroom: &Arc<Wardroom>) -> Result<ExitCode, CommandError> {
         match self {
             Self::Add(add) => add.execute(wardroom).await?,
             Self::List { tag, json } => list(wardroom, tag.as_deref(), json)?,
@@ -543,7 +544,7 @@ impl UpgradeArguments {
 }
 
 impl TaskRunArguments {
-    async fn execute(self, wardroom: &Wardroom) -> Result<ExitCode, CommandError> {
+    async fn execute(self, wardroom: &Arc<Wardroom>) -> Result<ExitCode, CommandError> {
         let task = wardroom.task(&self.name)?;
         let run = Run {
             id: ExecutionId::fresh(),

@@ -160,6 +160,7 @@ fn flags(theirs: &GrantTexts, linked: &Linked) -> Vec<String> {
     flags.extend(of("--allow-sqlite", &theirs.sqlite));
     flags.extend(of("--allow-env", &theirs.env));
     flags.extend(of("--credential", &theirs.credentials));
+    flags.extend(of("--allow-call", &theirs.call));
     flags.extend(theirs.state.map(|size| format!("--state={size}")));
     flags.extend(of("--on-files", &linked.on_files));
     flags.extend(of("--after", &linked.after));

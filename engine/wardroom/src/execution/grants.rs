@@ -12,6 +12,7 @@ use wardroom_core::capability::{Capability, Scope};
 use wardroom_core::limit::{LimitError, MAX_STATE_BYTES, SizeText};
 use wardroom_db::{GrantRecord, NewGrant};
 
+use super::child::CalleeError;
 use super::databases::DatabaseUseError;
 use super::resolve::{FolderUseError, stored_text};
 use crate::wardroom::Wardroom;
@@ -41,6 +42,9 @@ pub struct GrantTexts {
     /// `--credential`
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub credentials: Vec<String>,
+    /// `--allow-call`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub call: Vec<String>,
 }
 
 /// A text that grants nothing.
@@ -68,6 +72,9 @@ pub enum GrantError {
     /// No size.
     #[error(transparent)]
     Size(#[from] LimitError),
+    /// Nothing that can be called.
+    #[error(transparent)]
+    Callee(#[from] CalleeError),
 }
 
 impl GrantTexts {
@@ -87,6 +94,7 @@ impl GrantTexts {
             && all(&self.sqlite, &others.sqlite)
             && all(&self.env, &others.env)
             && all(&self.credentials, &others.credentials)
+            && all(&self.call, &others.call)
             && others.state.is_none_or(|size| self.state == Some(size))
     }
 
@@ -113,7 +121,8 @@ impl GrantTexts {
     /// These, but none of those texts.
     #[must_use]
     pub fn without(mut self, revoked: &[String]) -> Self {
-        for list in [&mut self.net, &mut self.read, &mut self.write, &mut self.sqlite, &mut self.env, &mut self.credentials] {
+        for list in [&mut self.net, &mut self.read, &mut self.write, &mut self.sqlite, &mut self.env, &mut self.credentials, &mut self.call]
+        {
             list.retain(|text| !revoked.contains(text));
         }
         self.state = self.state.filter(|size| !revoked.contains(&size.to_string()));
@@ -129,6 +138,7 @@ impl GrantTexts {
             Capability::Env => self.env.push(text),
             Capability::State => self.state = text.parse().ok(),
             Capability::Credentials => self.credentials.push(text),
+            Capability::Call => self.call.push(text),
             _ => {}
         }
     }
@@ -146,6 +156,7 @@ impl GrantTexts {
             (&mut self.sqlite, other.sqlite),
             (&mut self.env, other.env),
             (&mut self.credentials, other.credentials),
+            (&mut self.call, other.call),
         ] {
             for text in more {
                 if !own.contains(&text) {
@@ -192,11 +203,18 @@ impl Wardroom {
         for text in &texts.credentials {
             scopes.push(Scope::Credential(text.parse::<CredentialScope>()?));
         }
+        for text in &texts.call {
+            scopes.push(Scope::Call(self.call_scope(text)?));
+        }
         Ok(scopes)
     }
 }
 
 /// Scopes as they are stored.
 pub(crate) fn stored(scopes: &[Scope]) -> Vec<NewGrant> {
-    scopes.iter().map(|scope| NewGrant { capability: scope.capability(), scope: stored_text(scope) }).collect()
+    let callee = |scope: &Scope| match scope {
+        Scope::Call(scope) => scope.subject().map(str::to_owned),
+        _ => None,
+    };
+    scopes.iter().map(|scope| NewGrant { capability: scope.capability(), scope: stored_text(scope), callee: callee(scope) }).collect()
 }

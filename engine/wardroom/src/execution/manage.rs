@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use wardroom_core::blame::Blame;
+use wardroom_core::call::MAX_CALLS;
 use wardroom_core::execution::Status;
 use wardroom_core::id::ExecutionId;
 use wardroom_core::log::LogLine;
@@ -169,7 +170,20 @@ impl Wardroom {
             Found::None => return Err(unknown()),
             Found::Many(count) => return Err(ManageError::Ambiguous { prefix: id.to_owned(), count }),
         };
-        self.db.execution(found, None)?.ok_or_else(unknown)
+        let mut record = self.db.execution(found, None)?.ok_or_else(unknown)?;
+        record.children = self.children(found)?;
+        Ok(record)
+    }
+
+    /// What an execution called, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading the database.
+    pub fn children(&self, parent: ExecutionId) -> Result<Vec<ExecutionSummary>, DbError> {
+        let mut children = self.db.list(&Filter { parent: Some(parent), limit: u64::from(MAX_CALLS), ..Filter::default() })?;
+        children.reverse();
+        Ok(children)
     }
 
     /// The log of an execution, line by line; with `follow`, until it ends.

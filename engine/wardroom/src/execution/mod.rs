@@ -5,10 +5,12 @@
 //!  resolve.rs  core::plan    host    here, with recorder.rs  task/follow.rs
 //! ```
 //!
-//! Liveness and talk between processes are in [`session`]; who is told of what
-//! changed, in [`changed`].
+//! What an execution calls takes the same path ([`child`]). Liveness and talk
+//! between processes are in [`session`]; who is told of what changed, in
+//! [`changed`].
 
 pub mod changed;
+pub mod child;
 pub mod databases;
 pub mod grants;
 pub mod manage;
@@ -23,6 +25,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use wardroom_core::blame::Blame;
+use wardroom_core::call::{Calls, NoCalls};
 use wardroom_core::capability::Refusal;
 use wardroom_core::failure::{Failure, FailureKind, Outcome, Usage};
 use wardroom_core::log::{LogLine, Progress};
@@ -33,6 +36,7 @@ use wardroom_db::{Database, DbError};
 use self::changed::Changed;
 use crate::credential::CredentialUseError;
 use crate::wardroom::{OpenError, Wardroom};
+use child::{Children, Lineage};
 use recorder::Recorder;
 
 /// How long a run may go on before its start row is written even if it had no
@@ -106,7 +110,34 @@ impl Wardroom {
     ///
     /// [`ExecuteError`] where this process cannot run or record anything;
     /// whatever a guest does is in the outcome.
-    pub async fn execute(&self, plan: Plan, live: Arc<dyn Live>, cancelled: BoxFuture<'static, ()>) -> Result<Outcome, ExecuteError> {
+    pub async fn execute(
+        self: &Arc<Self>,
+        plan: Plan,
+        live: Arc<dyn Live>,
+        cancelled: BoxFuture<'static, ()>,
+    ) -> Result<Outcome, ExecuteError> {
+        let lineage = Lineage::root(plan.resolved());
+        self.clone().execute_of(lineage, plan, live, cancelled).await
+    }
+
+    /// The same, of one that may have been called. Boxed: it may come back here.
+    fn execute_of(
+        self: Arc<Self>,
+        lineage: Lineage,
+        plan: Plan,
+        live: Arc<dyn Live>,
+        cancelled: BoxFuture<'static, ()>,
+    ) -> BoxFuture<'static, Result<Outcome, ExecuteError>> {
+        Box::pin(async move { self.run_and_record(lineage, plan, live, cancelled).await })
+    }
+
+    async fn run_and_record(
+        self: &Arc<Self>,
+        lineage: Lineage,
+        plan: Plan,
+        live: Arc<dyn Live>,
+        cancelled: BoxFuture<'static, ()>,
+    ) -> Result<Outcome, ExecuteError> {
         // Opened first: what cannot be lent does not begin to run.
         let credentials = self.lend(&plan).await?;
         let session = self.session().await.map_err(OpenError::from)?.clone();
@@ -118,11 +149,15 @@ impl Wardroom {
             self.tell_changed(&[runs]).await;
         }
         let stop = recorder.clone();
+        let depth = lineage.depth();
+        let children = (!plan.access().call.is_empty()).then(|| Arc::new(Children::new(self.clone(), lineage)));
         let lent = Lent {
             witness: recorder.clone(),
             state: Arc::new(StoredState { db: self.db.clone(), subject: plan.resolved().subject.clone() }),
             credentials,
             databases: Arc::new(self.databases()),
+            calls: children.clone().map_or_else(|| Arc::new(NoCalls) as Arc<dyn Calls>, |children| children),
+            depth,
             cancelled: Box::pin(async move {
                 tokio::select! {
                     () = cancelled => {}
@@ -135,6 +170,10 @@ impl Wardroom {
             outcome = caught(async { host.run(plan.clone(), lent).await }) => outcome.unwrap_or_else(failed),
             fault = recorder.keep() => unrecordable(&fault),
         };
+        // Nothing that it called outlives it, and nothing of that is recorded later.
+        if let Some(children) = children {
+            children.end().await;
+        }
         let (outcome, sequel) = recorder.settle(outcome).await?;
         self.follow_end(plan.resolved(), sequel).await;
         if let Some(task) = &plan.resolved().occasion.task {

@@ -90,6 +90,7 @@ impl Recorder {
             started_at: self.created_at,
             scheduled_for: resolved.occasion.scheduled_for,
             origin: resolved.occasion.origin,
+            caller: resolved.occasion.caller,
             is_queued: resolved.occasion.is_queued,
             params: if resolved.occasion.keep == Keep::None { &self.nothing } else { &resolved.input.params },
             access: self.plan.access(),

@@ -19,10 +19,11 @@ use wardroom_core::param::{ParamError, ParamSpecs};
 use wardroom_core::plan::{Input, Plan, Resolved};
 use wardroom_core::program::{Entry, Format, FormatError, Program, ProgramName};
 use wardroom_core::task::{Occasion, TaskId};
-use wardroom_db::{AuditEvent, DbError, GrantRecord, NewGrant};
+use wardroom_db::{AuditEvent, DbError, GrantRecord};
 use wardroom_host::HostError;
 
 use super::databases::DatabaseUseError;
+use super::grants::stored;
 use crate::audit::{self, event};
 use crate::execution::store::{StoreError, StoredProgram};
 use crate::home::Home;
@@ -269,11 +270,14 @@ impl Wardroom {
         };
         let params = params(&request, manifest.as_ref(), &entry, &texts)?;
         let requests = match &manifest {
-            Some(manifest) => Requests::Declared(manifest.requests(
-                &params,
-                |text| Ok::<_, PlaceUseError>(self.home.folder_scope(&request.base, text)?),
-                |text, write| Ok(self.home.database_scope(&request.base, text, write)?),
-            )?),
+            Some(manifest) => {
+                let asked = manifest.requests(
+                    &params,
+                    |text| Ok::<_, PlaceUseError>(self.home.folder_scope(&request.base, text)?),
+                    |text, write| Ok(self.home.database_scope(&request.base, text, write)?),
+                )?;
+                Requests::Declared(asked.into_iter().map(|scope| self.meant(scope)).collect())
+            }
             None => Requests::Undeclared,
         };
         Ok(Resolved {
@@ -341,7 +345,11 @@ impl Wardroom {
         // A grant would wait for whatever is stored under that name later.
         let mut known = Vec::new();
         for scope in scopes {
-            let missing = matches!(scope, Scope::Credential(credential) if self.db.credential(&credential.name)?.is_none());
+            let missing = match scope {
+                Scope::Credential(credential) => self.db.credential(&credential.name)?.is_none(),
+                Scope::Call(callee) => callee.subject().is_none(),
+                _ => false,
+            };
             known.extend((!missing).then(|| scope.clone()));
         }
         let scopes = &known;
@@ -352,8 +360,15 @@ impl Wardroom {
             self.mirrored.appended();
             self.db.append_audit(assigned).await?;
         }
-        let grants = scopes.iter().map(|scope| NewGrant { capability: scope.capability(), scope: stored_text(scope) }).collect();
-        self.db.add_grants(&resolved.subject, resolved.program.digest, grants, now).await.map(drop)
+        self.db.add_grants(&resolved.subject, resolved.program.digest, stored(scopes), now).await.map(drop)
+    }
+
+    /// What is asked for by a name, with what has the name now.
+    fn meant(&self, scope: Scope) -> Scope {
+        match scope {
+            Scope::Call(named) => Scope::Call(self.call_scope(named.name().as_str()).unwrap_or(named)),
+            other => other,
+        }
     }
 
     /// A stored grant as a scope, where it still means what it meant.
@@ -372,6 +387,11 @@ impl Wardroom {
             Capability::Env => stored.scope.parse().ok().map(Scope::Env),
             Capability::State => stored.scope.parse::<wardroom_core::limit::SizeText>().ok().map(|size| Scope::State(size.0)),
             Capability::Credentials => stored.scope.parse().ok().map(Scope::Credential),
+            // What took over the name was never shown to anybody either.
+            Capability::Call => {
+                let found = self.call_scope(&stored.scope).ok()?;
+                (found.subject() == stored.callee.as_deref()).then_some(Scope::Call(found))
+            }
             _ => None,
         }
     }
@@ -394,7 +414,8 @@ pub(crate) fn stored_text(scope: &Scope) -> String {
     }
 }
 
-fn asked(requests: &Requests, scope: &Scope) -> bool {
+/// A grant of this would not be for nothing.
+pub(crate) fn asked(requests: &Requests, scope: &Scope) -> bool {
     match requests {
         Requests::Undeclared => true,
         Requests::Declared(requests) => requests.iter().any(|request| Scope::effective(scope, request).is_some()),

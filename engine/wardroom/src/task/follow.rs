@@ -107,7 +107,9 @@ impl Wardroom {
                 }
             }
             // What waits may wait for the end of this one.
-            Sequel::None if ended.trigger == Trigger::Cli && ended.occasion.task.is_some() => self.wake_scheduler().await,
+            Sequel::None if matches!(ended.trigger, Trigger::Cli | Trigger::Call) && ended.occasion.task.is_some() => {
+                self.wake_scheduler().await
+            }
             Sequel::None => {}
         }
     }
@@ -140,7 +142,7 @@ impl Wardroom {
             self.give_up(&record, followed.is_paused.then_some(reason));
         }
         // Something waits for its turn, or for the end of this one.
-        if followed.queued > 0 || record.summary.trigger == Trigger::Cli {
+        if followed.queued > 0 || matches!(record.summary.trigger, Trigger::Cli | Trigger::Call) {
             self.wake_scheduler().await;
         }
         Ok(followed)
@@ -179,7 +181,8 @@ impl Wardroom {
     fn following(&self, task: &Task, record: &ExecutionRecord, now: Timestamp) -> Result<Following, TaskError> {
         let mut following = nothing(record, task.id(), now);
         // Whoever runs a task by hand sees how it ends, and tries again by hand.
-        let by_hand = record.summary.trigger == Trigger::Cli;
+        // So does whoever calls it.
+        let by_hand = matches!(record.summary.trigger, Trigger::Cli | Trigger::Call);
         match verdict(record) {
             Verdict::Nothing => {}
             Verdict::Success => {
@@ -232,8 +235,9 @@ impl Wardroom {
             if record.summary.subject == subject {
                 return Ok(true);
             }
-            at = match record.origin {
-                Some(origin) => self.db.execution(origin, None)?,
+            // A call leads to what follows it as well.
+            at = match record.origin.or(record.parent) {
+                Some(led) => self.db.execution(led, None)?,
                 None => None,
             };
         }

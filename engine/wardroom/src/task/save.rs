@@ -186,10 +186,11 @@ impl Wardroom {
         let (zone, now) = (zone(draft)?, self.clock.now());
         let schedule = schedule(draft, saving.seen, &zone, now)?;
         check_rules(schedule.as_ref(), draft.missed, draft.overlap.unwrap_or_default())?;
-        let links = self.judged_links(id, &name, draft)?;
+        let links = self.named_links(id, &name, draft)?;
         let (source, origin) = self.source(saving, id)?;
         let resolved = self.resolve(self.trial_request(saving, source.clone(), &name)).await?;
         let grants = self.judged_grants(saving)?;
+        self.refuse_loop(id, name.as_str(), &links, &grants)?;
         let on_files = self.watched(saving, &grants)?;
         let plan = resolved.clone().authorize(&Grants(grants.clone())).map_err(crate::execution::resolve::ResolveError::from)?;
         let program = (*resolved.program).clone();
@@ -296,8 +297,8 @@ impl Wardroom {
         }
     }
 
-    /// The links that the draft names, if no loop comes of them.
-    fn judged_links(&self, id: TaskId, own: &TaskName, draft: &TaskDraft) -> Result<Vec<Link>, TaskError> {
+    /// The links that the draft names.
+    fn named_links(&self, id: TaskId, own: &TaskName, draft: &TaskDraft) -> Result<Vec<Link>, TaskError> {
         let find = |name: &str| if name == own.as_str() { Ok(id) } else { self.task(name).map(|task| task.id()) };
         let mut links = Vec::new();
         for name in &draft.after {
@@ -308,16 +309,32 @@ impl Wardroom {
                 links.push(Link { source: id, kind, target: find(name)? });
             }
         }
-        let own_text = |link: &Link| if link.kind == LinkKind::After { link.target == id } else { link.source == id };
-        let mut all: Vec<Link> = self.db.links()?.into_iter().filter(|link| !own_text(link)).collect();
-        all.extend(&links);
-        match path_back(id, &all) {
-            None => Ok(links),
-            Some(path) => {
-                let name = |id: &TaskId| self.task_name(*id).ok().flatten().unwrap_or_else(|| own.to_string());
-                Err(TaskError::Loop(path.iter().map(name).collect()))
+        Ok(links)
+    }
+
+    /// Refuses a task that would come to run itself: by what follows what, and by
+    /// what may call what. `links` and `grants` are what it is to have of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Loop`] with the names, or [`TaskError::Db`].
+    pub(crate) fn refuse_loop(&self, id: TaskId, own: &str, links: &[Link], grants: &[Scope]) -> Result<(), TaskError> {
+        let own_text = |link: &&Link| if link.kind == LinkKind::After { link.target == id } else { link.source == id };
+        let stored = self.db.links()?;
+        let stored = stored.iter().filter(|link| !own_text(link));
+        let mut ways: Vec<Way> = stored.chain(links).map(|link| (link.source, link.target)).collect();
+        for (caller, callee) in self.db.call_grants()? {
+            let way = TaskId::of_subject(&caller).zip(TaskId::of_subject(&callee));
+            ways.extend(way.filter(|(caller, _)| *caller != id));
+        }
+        for scope in grants {
+            if let Scope::Call(callee) = scope {
+                ways.extend(callee.subject().and_then(TaskId::of_subject).map(|callee| (id, callee)));
             }
         }
+        let Some(path) = path_back(id, &ways) else { return Ok(()) };
+        let name = |id: &TaskId| self.task_name(*id).ok().flatten().unwrap_or_else(|| own.to_owned());
+        Err(TaskError::Loop(path.iter().map(name).collect()))
     }
 
     /// The folders to be watched: it has to be allowed to read them.
@@ -404,13 +421,16 @@ fn given(saving: &Saving<'_>, complete: &Map<String, Value>) -> Map<String, Valu
     complete.iter().filter(|(name, _)| is_given(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
+/// From a task to one that runs because of it.
+type Way = (TaskId, TaskId);
+
 /// The way from a task back to itself, where there is one.
-fn path_back(start: TaskId, links: &[Link]) -> Option<Vec<TaskId>> {
+fn path_back(start: TaskId, ways: &[Way]) -> Option<Vec<TaskId>> {
     let mut came_from: BTreeMap<TaskId, TaskId> = BTreeMap::new();
     let (mut seen, mut next) = (BTreeSet::new(), vec![start]);
     while let Some(id) = next.pop() {
-        for link in links.iter().filter(|link| link.source == id) {
-            if link.target == start {
+        for (_, target) in ways.iter().filter(|(source, _)| *source == id) {
+            if *target == start {
                 let mut path = vec![start, id];
                 let mut at = id;
                 while let Some(before) = came_from.get(&at) {
@@ -424,9 +444,9 @@ fn path_back(start: TaskId, links: &[Link]) -> Option<Vec<TaskId>> {
                 path.dedup();
                 return Some(if path.len() == 1 { vec![start, start] } else { path });
             }
-            if seen.insert(link.target) {
-                came_from.insert(link.target, id);
-                next.push(link.target);
+            if seen.insert(*target) {
+                came_from.insert(*target, id);
+                next.push(*target);
             }
         }
     }
@@ -440,10 +460,9 @@ mod tests {
     #[test]
     fn a_way_back_is_found_wherever_it_leads() {
         let [a, b, c, d] = [TaskId::fresh(), TaskId::fresh(), TaskId::fresh(), TaskId::fresh()];
-        let link = |source, target| Link { source, kind: LinkKind::After, target };
         assert_eq!(path_back(a, &[]), None);
-        assert_eq!(path_back(a, &[link(a, b), link(b, c), link(d, a), link(c, b)]), None);
-        assert_eq!(path_back(a, &[link(a, a)]), Some(vec![a, a]));
-        assert_eq!(path_back(a, &[link(a, d), link(a, b), link(b, c), link(c, a)]), Some(vec![a, b, c, a]));
+        assert_eq!(path_back(a, &[(a, b), (b, c), (d, a), (c, b)]), None);
+        assert_eq!(path_back(a, &[(a, a)]), Some(vec![a, a]));
+        assert_eq!(path_back(a, &[(a, d), (a, b), (b, c), (c, a)]), Some(vec![a, b, c, a]));
     }
 }

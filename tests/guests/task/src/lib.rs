@@ -5,12 +5,12 @@
 //! and `{"delete": […]}` use the state, in this order; `{"query": [DATABASE, SQL]}`
 //! reads a database; the result names everything.
 
-wit_bindgen::generate!({ path: "../../../wit", world: "task-program" });
+wit_bindgen::generate!({ path: "../../../wit", world: "task-program", generate_all });
 
 use exports::wardroom::automation::task::{Failure, Guest};
 use serde_json::{Map, Value, json};
 use wardroom::automation::types::RetryAfter;
-use wardroom::automation::{log, sqlite, state};
+use wardroom::automation::{call, log, sqlite, state};
 
 struct Task;
 
@@ -25,6 +25,9 @@ impl Guest for Task {
         let mut answer = keep(&params);
         if let Some([database, sql]) = params.get("query").and_then(Value::as_array).map(Vec::as_slice) {
             answer["found"] = found(sqlite::query(text(database), text(sql), &[]));
+        }
+        if let Some(calls) = params.get("calls").and_then(Value::as_array) {
+            answer["called"] = called(calls);
         }
         log::progress(2, Some(2), "done");
         match params.get("end").and_then(Value::as_str) {
@@ -52,6 +55,39 @@ fn keep(params: &Map<String, Value>) -> Value {
         answers.insert("keys".to_owned(), said(state::keys().map(Value::from)));
     }
     json!({ "params": params, "state": answers })
+}
+
+/// What calls that are `[name, params]` came to, all of them begun before any is
+/// waited for.
+fn called(calls: &[Value]) -> Value {
+    let names: Vec<String> = call::list().into_iter().map(|callee| callee.name).collect();
+    let begun: Vec<_> = calls.iter().map(|one| call::start(text(&one[0]), &one[1].to_string())).collect();
+    let ends = begun.into_iter().map(|begun| match begun {
+        Err(error) => refused(&error),
+        Ok(running) => {
+            running.subscribe().block();
+            let end = running.finish();
+            assert!(running.finish().is_none(), "it is told once");
+            match end {
+                Some(Ok(result)) => serde_json::from_str(&result).unwrap(),
+                Some(Err(error)) => refused(&error),
+                None => json!("not ended"),
+            }
+        }
+    });
+    json!({ "list": names, "ends": ends.collect::<Vec<_>>() })
+}
+
+fn refused(error: &call::Error) -> Value {
+    let (kind, why) = match error {
+        call::Error::NotGranted(why) => ("not-granted", why),
+        call::Error::Params(why) => ("params", why),
+        call::Error::Loop(why) => ("loop", why),
+        call::Error::TooMany(why) => ("too-many", why),
+        call::Error::Busy(why) => ("busy", why),
+        call::Error::Failed(failed) => return json!({ "failed": format!("{:?}", failed.kind), "why": failed.message }),
+    };
+    json!({ "error": kind, "why": why })
 }
 
 fn text(value: &Value) -> &str {
