@@ -1,6 +1,7 @@
 //! The assistant's door, spoken to line by line as any client would.
 
 mod clients;
+mod code;
 mod escalation;
 mod fuzz;
 mod news;

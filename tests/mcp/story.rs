@@ -199,7 +199,7 @@ fn resources_completions_and_prompts_lead_to_the_same_things() {
     let uris: Vec<&str> = listed["result"]["resources"].as_array().unwrap().iter().map(|one| one["uri"].as_str().unwrap()).collect();
     assert!(uris.contains(&"wardroom://task/mine") && uris.contains(&"wardroom://template/log-message"), "{uris:?}");
     assert!(uris.iter().any(|uri| uri.starts_with("wardroom://execution/")), "{uris:?}");
-    for uri in &uris {
+    for uri in uris.iter().filter(|uri| !uri.ends_with(".d.ts")) {
         let read = client.request("resources/read", json!({ "uri": uri }));
         let text = read["result"]["contents"][0]["text"].as_str().unwrap_or_else(|| panic!("{uri}: {read}"));
         assert!(serde_json::from_str::<Value>(text).unwrap().is_object(), "{uri}");

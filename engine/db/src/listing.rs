@@ -179,6 +179,9 @@ impl<'a> Lane<'a> {
         if let Some(task) = &filter.task {
             lane.only("task = ?", task);
         }
+        if let Some(session) = &filter.session {
+            lane.only("session = ?", session);
+        }
         lane.also_subject_and_program(filter);
         lane
     }

@@ -15,6 +15,7 @@
 mod answer;
 pub mod client;
 mod consent;
+mod declarations;
 mod news;
 mod prompt;
 mod resource;

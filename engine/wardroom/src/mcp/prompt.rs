@@ -26,8 +26,9 @@ const PROTOCOLS: [Protocol; 3] = [
         text: "Write an automation for Wardroom that does this (the user's words):\n\n{}\n\n\
                1. Look with list_templates whether a template does it already; then use that.\n\
                2. Else write JavaScript: an async function body with `params` and `credentials.NAME`, `fetch`, `console`; return the result. \
-               Begin it with a `/// wardroom` header that declares params and the narrowest requests.\n\
-               3. Try the parts that need no rights with run_script.\n\
+               Begin it with a `/// wardroom` header that declares params and the narrowest requests. It may call what the user exposed, as `await tools.task.NAME(params)`: read wardroom://tools.d.ts for \
+               the types; saved as a task, it requests each in its header (`call = [\"NAME\"]`).\n\
+               3. Try the parts that need no rights of their own with run_script.\n\
                4. Save it with schedule_task. Tell the user what it asks for and the exact command that approves it.\n\
                5. After the approval, run it once with execute_task and show the result.",
     },

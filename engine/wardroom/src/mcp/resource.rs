@@ -4,7 +4,7 @@
 //! ```text
 //!  wardroom://task/NAME              wardroom://template/NAME
 //!  wardroom://execution/ID           wardroom://template/NAME/source
-//!  wardroom://execution/ID/log[?from=LINE]
+//!  wardroom://execution/ID/log[?from=LINE]   wardroom://tools.d.ts
 //! ```
 
 use rmcp::ErrorData;
@@ -18,8 +18,8 @@ use wardroom_core::task::TaskName;
 use wardroom_core::text::for_terminal;
 use wardroom_db::{Filter, Found};
 
-use super::Server;
 use super::answer::{PAGE, Refused};
+use super::{Profile, Server, declarations};
 use crate::task::view::TaskView;
 use crate::template::{TEMPLATES, named};
 use crate::wardroom::Wardroom;
@@ -34,6 +34,9 @@ const MAX_LINES: u64 = 5000;
 /// Bytes of an address that is subscribed to.
 const MAX_URI: usize = 200;
 const JSON: &str = "application/json";
+const TYPESCRIPT: &str = "text/typescript";
+/// The types of what scripts may call.
+const DECLARATIONS: &str = "tools.d.ts";
 const TEXT: &str = "text/plain";
 
 /// What is listed: every task and template, and the newest executions.
@@ -43,6 +46,10 @@ pub(super) async fn list(server: &Server, cursor: Option<String>) -> Result<List
         Some(cursor) => cursor.parse().map_err(|_| ErrorData::invalid_params("the cursor is none of this server's", None))?,
     };
     let mut all = Vec::new();
+    if server.options.profile >= Profile::Author {
+        let about = "TypeScript declarations of all that a script may call with run_script";
+        all.push(Resource::new(format!("{SCHEME}{DECLARATIONS}"), DECLARATIONS).with_description(about).with_mime_type(TYPESCRIPT));
+    }
     for task in server.wardroom.tasks().map_err(Refused::from).map_err(internal)? {
         let name = task.name().to_string();
         all.push(Resource::new(format!("{SCHEME}task/{name}"), name).with_description("A saved task").with_mime_type(JSON));
@@ -122,6 +129,11 @@ pub(super) async fn read(server: &Server, uri: &str) -> Result<ReadResourceResul
             let task = wardroom.task(name).map_err(Refused::from).map_err(not_there)?;
             let view = TaskView::of(wardroom, &task).map_err(Refused::from).map_err(internal)?;
             (pretty(&json!(view)), JSON)
+        }
+        [DECLARATIONS] if server.options.profile >= Profile::Author => {
+            let callees = wardroom.exposed_callees().map_err(Refused::from).map_err(internal)?;
+            let views: Vec<_> = callees.iter().map(|callee| callee.view(wardroom)).collect();
+            (declarations::of(&views), TYPESCRIPT)
         }
         ["template", name] => (pretty(&json!(named(name).map_err(|_| missing(uri))?.view())), JSON),
         ["template", name, "source"] => (named(name).map_err(|_| missing(uri))?.source.to_owned(), "text/javascript"),

@@ -85,6 +85,7 @@ pub(super) fn grants() -> Value {
             "env": list_of_texts("Environment variables, by name"),
             "state": text("Bytes that it may keep from one run to the next, such as `64KiB`"),
             "credentials": list_of_texts("Credentials: `NAME[@HOST[:PORT]][:query][:path][:body][:sign]`"),
+            "call": list_of_texts("Other tasks or tools that it may start, by name: `TASK` or `PLUGIN.FUNCTION`"),
         }),
         &[],
     )

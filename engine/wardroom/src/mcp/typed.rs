@@ -9,20 +9,19 @@ use std::sync::Arc;
 use rmcp::ErrorData;
 use rmcp::model::{CallToolRequestParams, Tool, ToolAnnotations};
 use rmcp::service::{RequestContext, RoleServer};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use wardroom_core::call::CalleeView;
 use wardroom_core::id::ExecutionId;
-use wardroom_core::manifest::Manifest;
-use wardroom_core::text::{for_terminal_line, truncated};
+use wardroom_core::text::for_terminal_line;
 
 use super::answer::{Answer, Refused};
 use super::tools::running::ended_schema;
 use super::{Profile, Server};
+use crate::callee::Callee;
 use crate::task::definition::Task;
 
 /// What stands before a task's name: no other tool's name begins so.
 const PREFIX: &str = "task__";
-/// Bytes of a description.
-const MAX_ABOUT: usize = 1024;
 
 /// A task's name as a tool's: at most 54 letters, digits, `-` and `_`, which is
 /// what common clients accept.
@@ -43,37 +42,13 @@ pub(super) fn listed(server: &Server) -> Result<Vec<Tool>, ErrorData> {
 
 fn tool(server: &Server, task: &Task) -> Tool {
     let name = task.name().as_str();
-    let manifest = server.wardroom.stored_program(task).ok().and_then(|program| {
-        let source = std::str::from_utf8(&program.bytes).ok().filter(|_| program.format.is_script())?;
-        Manifest::of_script(source).ok().flatten()
-    });
-    let own = task.definition.description.clone();
-    let about = own.or_else(|| manifest.as_ref()?.description.clone()).unwrap_or_else(|| format!("Runs the task {name}"));
-    let about = for_terminal_line(truncated(&about, MAX_ABOUT));
-    let schema = manifest.map_or_else(|| json!({ "type": "object" }), |manifest| schema(&manifest, &task.definition.params));
+    let CalleeView { description: about, params: schema, .. } = Callee::from(task.clone()).view(&server.wardroom);
     let title = for_terminal_line(task.definition.title.as_deref().unwrap_or(name));
     let annotations = ToolAnnotations::from_raw(Some(title.clone()), Some(false), Some(true), Some(false), Some(true));
     Tool::new(tool_name(name), format!("Runs the task {name}, with what it was granted. What it says of itself: {about}"), object(schema))
         .with_title(title)
         .with_raw_output_schema(object(ended_schema()))
         .with_annotations(annotations)
-}
-
-/// The program's params; what the task gives is what they are unless a call says
-/// otherwise.
-fn schema(manifest: &Manifest, given: &Map<String, Value>) -> Value {
-    let mut schema = manifest.params.schema();
-    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
-        required.retain(|name| name.as_str().is_none_or(|name| !given.contains_key(name)));
-    }
-    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-        for (name, value) in given {
-            if let Some(property) = properties.get_mut(name).and_then(Value::as_object_mut) {
-                property.insert("default".to_owned(), value.clone());
-            }
-        }
-    }
-    schema
 }
 
 fn object(schema: Value) -> Arc<Map<String, Value>> {

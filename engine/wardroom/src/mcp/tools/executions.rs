@@ -18,7 +18,7 @@ use super::super::answer::{Answer, PAGE, Refused, fitting};
 use super::super::schema;
 use super::super::tool::{Call, Done, LOOKS, RUNS, SETS, Tool};
 use super::super::{Counted, Profile, Server};
-use super::running::{MAX_RESULT, ended_schema, shown};
+use super::running::{MAX_RESULT, called, ended_schema, shown};
 use crate::execution::Unwatched;
 use crate::execution::manage::ManageError;
 use crate::task::definition::{Run, Task};
@@ -58,6 +58,7 @@ pub(in super::super) const TOOLS: &[Tool] = &[
                 "task_name": schema::task_name("Only those of this task"),
                 "status": { "enum": statuses, "description": "Only those of this status" },
                 "session": schema::bounded_text("Only those asked for in this session; `own` is this one", 64),
+                "parent": schema::bounded_text("Only those that this execution called: its id, or a beginning of it that no other has", 36),
                 "since": schema::bounded_text("Only those asked for then or later (RFC 3339)", 64),
                 "until": schema::bounded_text("Only those asked for before then (RFC 3339)", 64),
                 "limit": schema::whole("At most so many", 1, 500, 50),
@@ -239,6 +240,7 @@ struct Listing {
     task_name: Option<String>,
     status: Option<Status>,
     session: Option<String>,
+    parent: Option<String>,
     since: Option<String>,
     until: Option<String>,
     #[serde(default = "fifty")]
@@ -260,11 +262,15 @@ fn time(name: &str, text: Option<String>) -> Result<Option<Timestamp>, Refused> 
 
 fn get_executions(call: Call<'_>) -> Done<'_> {
     Box::pin(async move {
-        let Listing { task_name, status, session, since, until, limit, offset } = call.read()?;
+        let Listing { task_name, status, session, parent, since, until, limit, offset } = call.read()?;
         let session = session.map(|session| if session == "own" { call.server.session.clone() } else { session });
+        let parent = match parent {
+            Some(id) => Some(call.server.wardroom.show(&id).await?.summary.id),
+            None => None,
+        };
         let (since, until) = (time("since", since)?, time("until", until)?);
         // One more than wanted tells whether there are more.
-        let filter = Filter { task: task_name, status, session, since, until, limit: limit + 1, offset, ..Filter::default() };
+        let filter = Filter { task: task_name, status, session, parent, since, until, limit: limit + 1, offset, ..Filter::default() };
         let mut found = call.server.wardroom.list(&filter).await?;
         let beyond = found.len() as u64 > limit;
         found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
@@ -323,6 +329,9 @@ fn get_execution(call: Call<'_>) -> Done<'_> {
         let fields = json!({
             "execution": record.summary,
             "session": record.session,
+            "parent": record.parent,
+            "root": record.root,
+            "children": called(&record.children),
             "params": params,
             "access": record.access,
             "result": result,

@@ -14,6 +14,7 @@ use wardroom_core::id::ExecutionId;
 use wardroom_core::log::{LogLine, Progress};
 use wardroom_core::plan::Plan;
 use wardroom_core::text::{for_terminal_line, truncated};
+use wardroom_db::ExecutionSummary;
 
 use super::super::Server;
 use super::super::answer::{Answer, Refused, part};
@@ -26,6 +27,8 @@ const WAITING_NEWS: usize = 64;
 const MAX_NEWS: usize = 1000;
 /// Bytes of a result that an answer holds whole.
 pub(super) const MAX_RESULT: usize = 20_000;
+/// Called executions that an answer names; get_executions has them all.
+const MAX_CHILDREN: usize = 50;
 /// Lines of the log that an answer ends with.
 const LAST_LINES: usize = 20;
 
@@ -81,7 +84,7 @@ async fn forward(peer: Peer<RoleServer>, token: ProgressToken, mut news: mpsc::R
 impl Server {
     /// Runs a plan to its end; a client that cancels its request cancels it.
     pub(in super::super) async fn run_and_tell(&self, plan: Plan, context: &RequestContext<RoleServer>) -> Result<Answer, Refused> {
-        let id = plan.resolved().id;
+        let (id, calls) = (plan.resolved().id, !plan.access().call.is_empty());
         let (sender, receiver) = mpsc::channel(WAITING_NEWS);
         let told = Arc::new(Telling { news: sender, count: AtomicU64::new(0), last: std::sync::Mutex::default() });
         let forwarding = context.meta.get_progress_token().map(|token| tokio::spawn(forward(context.peer.clone(), token, receiver)));
@@ -93,12 +96,13 @@ impl Server {
             // What is left of the news comes before the answer, unless the client does not read.
             drop(tokio::time::timeout(std::time::Duration::from_millis(200), forwarding).await);
         }
-        Ok(ended(id, &outcome?, &lines))
+        let children = if calls { self.wardroom.children(id)? } else { Vec::new() };
+        Ok(ended(id, &outcome?, &lines, &children))
     }
 }
 
 /// How an execution ended, as an answer.
-fn ended(id: ExecutionId, outcome: &Outcome, lines: &[String]) -> Answer {
+fn ended(id: ExecutionId, outcome: &Outcome, lines: &[String], children: &[ExecutionSummary]) -> Answer {
     let status = outcome.status();
     let output = outcome.ending.as_ref().ok().or(outcome.partial_output.as_ref());
     let (result, result_next) = output.map_or((Value::Null, None), |output| shown(output, 0));
@@ -109,6 +113,9 @@ fn ended(id: ExecutionId, outcome: &Outcome, lines: &[String]) -> Answer {
     }
     if !result.is_null() {
         text = format!("{text}\nresult (data): {}", truncated(&result.to_string(), 4000));
+    }
+    if !children.is_empty() {
+        text = format!("{text}\ncalled: {}", called_words(children));
     }
     if !lines.is_empty() {
         text = format!("{text}\nlog (data):\n{}", lines.join("\n"));
@@ -126,11 +133,29 @@ fn ended(id: ExecutionId, outcome: &Outcome, lines: &[String]) -> Answer {
                 "capability": refusal.capability, "flag": refusal.flag(),
             })).collect::<Vec<_>>(),
             "log": lines,
+            "children": called(children),
             "redactions": outcome.redactions,
         }),
         text,
     );
     if failure.is_some() { answer.failed() } else { answer }
+}
+
+/// What it called: which executions, of what, and how they stand; the first of them.
+pub(super) fn called(children: &[ExecutionSummary]) -> Vec<Value> {
+    let shown = children.iter().take(MAX_CHILDREN);
+    shown.map(|child| json!({ "execution_id": child.id, "name": called_name(child), "status": child.status })).collect()
+}
+
+fn called_name(child: &ExecutionSummary) -> &str {
+    child.task.as_deref().unwrap_or(&child.program)
+}
+
+fn called_words(children: &[ExecutionSummary]) -> String {
+    let words = children.iter().take(MAX_CHILDREN).map(|child| format!("{} {}", called_name(child), child.status));
+    let more = children.len().saturating_sub(MAX_CHILDREN);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    words.chain(more).collect::<Vec<_>>().join(", ")
 }
 
 /// A result, whole where it is short, else from a byte of its text on.
@@ -159,6 +184,7 @@ pub(in super::super) fn ended_schema() -> Value {
         "next_result_offset": { "type": ["integer", "null"] },
         "denied": { "type": "array", "items": { "type": "object" } },
         "log": { "type": "array", "items": { "type": "string" } },
+        "children": { "type": "array", "items": { "type": "object" } },
         "redactions": { "type": "integer" },
     }))
 }

@@ -1,11 +1,11 @@
-//! Trying a script: it runs once, with no rights at all.
+//! Trying a script: it runs once, with no rights but to call what the operator
+//! exposed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use wardroom_core::capability::Grants;
 use wardroom_core::execution::Trigger;
 use wardroom_core::id::ExecutionId;
 use wardroom_core::limit::{DurationText, NamedLimits};
@@ -16,6 +16,7 @@ use super::super::schema;
 use super::super::tool::{Call, Done, RUNS, Tool};
 use super::running::ended_schema;
 use super::tasks::{Language, MAX_CODE, script};
+use crate::callee::call_grants;
 use crate::execution::resolve::{RunRequest, Source, TRIED};
 
 /// Milliseconds that a script may take, unless it is told.
@@ -24,8 +25,10 @@ const DEFAULT_TIMEOUT_MS: u64 = 30_000;
 pub(in super::super) const TOOLS: &[Tool] = &[Tool {
     name: "run_script",
     title: "Run a script",
-    about: "Runs JavaScript or TypeScript once, in the sandbox, with no rights: no network, no files, no credentials. `params` is an \
-            object, `console` is the log, and what the script returns is the result. To give it rights, save it with schedule_task.",
+    about: "Runs JavaScript or TypeScript once, in the sandbox, with no rights of its own: no network, no files, no credentials. \
+            `params` is an object, `console` is the log, and what the script returns is the result. It may call what the operator \
+            exposed, several at once: `await tools.task.NAME(params)`; the resource wardroom://tools.d.ts has their types. Only a \
+            person exposes more, with `wardroom expose NAME`. To give a script rights, save it with schedule_task.",
     least: Profile::Author,
     hints: RUNS,
     input: || {
@@ -71,7 +74,9 @@ fn run_script(call: Call<'_>) -> Done<'_> {
             output_bytes: None,
         };
         let resolved = server.wardroom.resolve(request).await.map_err(Refused::from)?;
-        let plan = server.wardroom.authorize(resolved, Grants::default(), |_| None)?;
+        // Whatever is exposed now; each is looked at again when it is called.
+        let grants = call_grants(&server.wardroom.exposed_callees()?, &resolved.requests);
+        let plan = server.wardroom.authorize(resolved, grants, |_| None)?;
         server.run_and_tell(plan, &call.context).await
     })
 }
