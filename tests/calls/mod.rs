@@ -39,11 +39,6 @@ impl Home {
     fn shown(&self, id: &Value) -> Value {
         self.read(&["exec", "show", id.as_str().unwrap(), "--json"])
     }
-
-    /// The executions of programs with this in their names.
-    fn of_program(&self, program: &str) -> Vec<Value> {
-        self.read(&["exec", "list", "--json", "--program", program])["executions"].as_array().unwrap().clone()
-    }
 }
 
 /// What a script answers of calls that are refused.

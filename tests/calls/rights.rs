@@ -106,7 +106,8 @@ fn a_grant_to_call_is_for_one_task_and_not_for_whatever_takes_its_name() {
     home.task(&["upgrade", "callee", other.to_str().unwrap()]);
     assert_eq!(result(), json!("newer"));
     // A task's file carries the grant as a text, which grants nothing elsewhere.
-    let file = home.task(&["export", "caller"]).text();
+    home.task(&["export", "caller", "--output=exported"]);
+    let file = std::fs::read_to_string(home.work().join("exported/caller.toml")).unwrap();
     assert!(file.contains("call = [\"callee\"]"), "{file}");
 }
 

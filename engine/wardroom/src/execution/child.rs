@@ -170,7 +170,7 @@ impl Calls for Children {
         let running = running.as_mut().ok_or_else(|| CallError::TooMany("the caller has ended".to_owned()))?;
         // What has ended is forgotten, so that a thousand calls are not kept.
         while running.try_join_next().is_some() {}
-        drop(running.spawn(child.to_its_end(tell, self.over.subscribe())));
+        drop(running.spawn(child.run_while_wanted(tell, self.over.subscribe())));
         let end = Box::pin(async move {
             let unheard = |_| Err(CallError::Host(HostFault("a call ended without saying how".to_owned())));
             end.await.unwrap_or_else(unheard)
@@ -202,7 +202,7 @@ struct Child {
 
 impl Child {
     /// Runs it, until it ends, nobody waits for it, or its caller is over.
-    async fn to_its_end(self, mut tell: oneshot::Sender<Result<Value, CallError>>, mut over: watch::Receiver<bool>) {
+    async fn run_while_wanted(self, mut tell: oneshot::Sender<Result<Value, CallError>>, mut over: watch::Receiver<bool>) {
         let stop = self.stop.clone();
         let mut run = Box::pin(caught(self.run()));
         let unwanted = async {

@@ -151,12 +151,16 @@ impl Wardroom {
         let stop = recorder.clone();
         let depth = lineage.depth();
         let children = (!plan.access().call.is_empty()).then(|| Arc::new(Children::new(self.clone(), lineage)));
+        let calls: Arc<dyn Calls> = match &children {
+            Some(children) => children.clone(),
+            None => Arc::new(NoCalls),
+        };
         let lent = Lent {
             witness: recorder.clone(),
             state: Arc::new(StoredState { db: self.db.clone(), subject: plan.resolved().subject.clone() }),
             credentials,
             databases: Arc::new(self.databases()),
-            calls: children.clone().map_or_else(|| Arc::new(NoCalls) as Arc<dyn Calls>, |children| children),
+            calls,
             depth,
             cancelled: Box::pin(async move {
                 tokio::select! {
