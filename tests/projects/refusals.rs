@@ -118,6 +118,9 @@ fn what_is_asked_for_is_held_against_what_is_imported() {
     let contract = folder.join("wit/deps/automation");
     fs::create_dir_all(&contract).unwrap();
     fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/automation.wit"), contract.join("automation.wit")).unwrap();
+    let refers_to = folder.join("wit/deps/io");
+    fs::create_dir_all(&refers_to).unwrap();
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/deps/io.wit"), refers_to.join("io.wit")).unwrap();
     let built = plugin(&home, &["build", "made", "--json"]);
     assert_eq!(built.code, Some(0), "{built}");
     let surplus = json!([{"capability": "state", "imports": ["wardroom:automation/state@0.1.0"]}]);

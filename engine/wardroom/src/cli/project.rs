@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::Value;
 use wardroom_core::blame::Blame;
@@ -73,7 +74,7 @@ impl ProjectCommand {
         }
     }
 
-    pub(super) async fn execute(self, wardroom: &Wardroom) -> Result<ExitCode, CommandError> {
+    pub(super) async fn execute(self, wardroom: &Arc<Wardroom>) -> Result<ExitCode, CommandError> {
         match self {
             Self::New { name, lang, json } => make(&name, &lang, json),
             Self::Build { dir, json } => {
@@ -136,7 +137,7 @@ fn show_built(built: &Built) -> Result<(), CommandError> {
     Ok(())
 }
 
-async fn test(wardroom: &Wardroom, dir: &Path, only: Option<&str>, json: bool) -> Result<ExitCode, CommandError> {
+async fn test(wardroom: &Arc<Wardroom>, dir: &Path, only: Option<&str>, json: bool) -> Result<ExitCode, CommandError> {
     let project = Project::read(dir)?;
     if !project.plugin().is_file() {
         return Err(CommandError::operator(format!("`{}` is not built", project.name))
@@ -155,7 +156,7 @@ async fn test(wardroom: &Wardroom, dir: &Path, only: Option<&str>, json: bool) -
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit_code(Blame::Guest)) })
 }
 
-async fn run_case(wardroom: &Wardroom, project: &Project, case: &Case) -> Result<Ran, ProjectError> {
+async fn run_case(wardroom: &Arc<Wardroom>, project: &Project, case: &Case) -> Result<Ran, ProjectError> {
     cases::run(wardroom, project, case, Box::pin(stop_signal())).await
 }
 
@@ -194,7 +195,7 @@ fn show_changes(old: &str, new: &str) {
 /// What the cases gave last time, by name.
 type Known = BTreeMap<String, String>;
 
-async fn dev(wardroom: &Wardroom, dir: &Path, only: Option<&str>) -> Result<ExitCode, CommandError> {
+async fn dev(wardroom: &Arc<Wardroom>, dir: &Path, only: Option<&str>) -> Result<ExitCode, CommandError> {
     // One that does not hold at the moment is waited for; what is none is not.
     if let Err(error @ ProjectError::None(_)) = Project::read(dir) {
         return Err(error.into());
@@ -219,7 +220,7 @@ async fn dev(wardroom: &Wardroom, dir: &Path, only: Option<&str>) -> Result<Exit
     }
 }
 
-async fn once(wardroom: &Wardroom, dir: &Path, only: Option<&str>, known: &mut Known) -> Result<(), CommandError> {
+async fn once(wardroom: &Arc<Wardroom>, dir: &Path, only: Option<&str>, known: &mut Known) -> Result<(), CommandError> {
     let project = Project::read(dir)?;
     let built = build(wardroom, &project).await?;
     show::line(&format!("{GOOD}built{GOOD:#} {} ({} bytes)", project.name, built.inspected.size));

@@ -41,10 +41,11 @@ pub struct Surplus {
 }
 
 /// Which interfaces a capability is used by.
-const USES: [(Capability, &[&str]); 7] = [
+const USES: [(Capability, &[&str]); 8] = [
     (Capability::Net, &["wasi:http/outgoing-handler", "wasi:sockets/"]),
     (Capability::Read, &["wasi:filesystem/"]),
     (Capability::Write, &["wasi:filesystem/"]),
+    (Capability::Call, &["wardroom:automation/call"]),
     (Capability::Sqlite, &["wardroom:automation/sqlite"]),
     (Capability::Env, &["wasi:cli/environment"]),
     (Capability::State, &["wardroom:automation/state"]),

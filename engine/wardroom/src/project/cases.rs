@@ -128,7 +128,7 @@ fn case(path: &Path) -> Result<Case, ProjectError> {
 ///
 /// [`ProjectError`] where it does not become a run; how the run ends is in the
 /// answer.
-pub async fn run(wardroom: &Wardroom, project: &Project, case: &Case, cancelled: BoxFuture<'static, ()>) -> Result<Ran, ProjectError> {
+pub async fn run(wardroom: &Arc<Wardroom>, project: &Project, case: &Case, cancelled: BoxFuture<'static, ()>) -> Result<Ran, ProjectError> {
     let id = ExecutionId::fresh();
     let mut resolved = wardroom
         .resolve(RunRequest {

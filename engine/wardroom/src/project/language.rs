@@ -69,6 +69,7 @@ const COMMON: &[File] = &[
     ("wardroom.toml", include_bytes!("../../../../guest-sdk/templates/common/wardroom.toml")),
     ("wit/world.wit", include_bytes!("../../../../guest-sdk/templates/common/wit/world.wit")),
     ("wit/deps/wardroom-automation/automation.wit", include_bytes!("../../../../wit/automation.wit")),
+    ("wit/deps/wasi-io/io.wit", include_bytes!("../../../../wit/deps/io.wit")),
     ("cases/counts.json", include_bytes!("../../../../guest-sdk/templates/common/cases/counts.json")),
     ("cases/fails-without-words.json", include_bytes!("../../../../guest-sdk/templates/common/cases/fails-without-words.json")),
 ];
@@ -87,9 +88,11 @@ const GO: &[File] = template!("go":
 /// The guest crate itself: as long as no registry has it, a project carries it.
 const GUEST_CRATE: &[File] = carried!(
     "vendor/wit/automation.wit" = "wit/automation.wit",
+    "vendor/wit/deps/io.wit" = "wit/deps/io.wit",
     "vendor/wardroom-guest/Cargo.toml" = "guest-sdk/Cargo.toml",
     "vendor/wardroom-guest/README.md" = "guest-sdk/README.md",
     "vendor/wardroom-guest/src/lib.rs" = "guest-sdk/src/lib.rs",
+    "vendor/wardroom-guest/src/call.rs" = "guest-sdk/src/call.rs",
     "vendor/wardroom-guest/src/credential.rs" = "guest-sdk/src/credential.rs",
     "vendor/wardroom-guest/src/failure.rs" = "guest-sdk/src/failure.rs",
     "vendor/wardroom-guest/src/http.rs" = "guest-sdk/src/http.rs",
