@@ -157,6 +157,7 @@ fn cases_run_with_the_grants_of_the_project_and_no_other() {
     fs::create_dir(folder.join("bindings")).unwrap();
     fs::remove_dir_all(folder.join("cases")).unwrap();
     fs::create_dir(folder.join("cases")).unwrap();
+    edit(&folder.join("wardroom.toml"), "version =", "read = [\"notes\"]\nversion =");
     // A plain command, of no WIT at all.
     edit(&folder.join("project.toml"), "wit = \"wit\"", "");
     let reads = "#include <stdio.h>\nint main(void) { FILE *file = fopen(\"notes/a.txt\", \"r\"); char text[16] = \"nothing\";\n\
