@@ -25,6 +25,8 @@ mod hostile;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+mod plugins;
+#[cfg(test)]
 mod plugins_first_party;
 #[cfg(test)]
 mod programs;

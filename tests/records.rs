@@ -452,6 +452,7 @@ fn a_bug_of_ours_in_a_run_ends_its_record_and_blames_the_host() {
         offered: serde_json::Map::new(),
         text_params: Vec::new(),
         args: Vec::new(),
+        stdin: Vec::new(),
         limits: wardroom_core::limit::NamedLimits::default(),
         output_bytes: None,
     };

@@ -3,6 +3,7 @@
 mod clients;
 mod code;
 mod escalation;
+mod functions;
 mod fuzz;
 mod news;
 mod rights;

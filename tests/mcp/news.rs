@@ -54,7 +54,7 @@ fn files(home: &Home, ending: &str) -> Vec<std::path::PathBuf> {
 }
 
 /// Waits until there are so many files of an ending.
-fn until_files(home: &Home, ending: &str, count: usize) {
+pub(super) fn until_files(home: &Home, ending: &str, count: usize) {
     let start = std::time::Instant::now();
     while files(home, ending).len() != count {
         assert!(start.elapsed() < PATIENCE, "{:?}", files(home, ending));

@@ -209,7 +209,7 @@ fn resources_completions_and_prompts_lead_to_the_same_things() {
         assert!(read["error"].is_object() || wrong.contains("?from"), "{wrong}: {read}");
     }
     let templates = client.request("resources/templates/list", json!({}));
-    assert_eq!(templates["result"]["resourceTemplates"].as_array().unwrap().len(), 5);
+    assert_eq!(templates["result"]["resourceTemplates"].as_array().unwrap().len(), 8);
     let complete =
         json!({ "ref": { "type": "ref/resource", "uri": "wardroom://task/{name}" }, "argument": { "name": "name", "value": "mi" } });
     assert_eq!(client.request("completion/complete", complete)["result"]["completion"]["values"], json!(["mine"]));

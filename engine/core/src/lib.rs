@@ -21,6 +21,7 @@ pub mod log;
 pub mod manifest;
 pub mod param;
 pub mod plan;
+pub mod plugin;
 pub mod program;
 pub mod sqlite;
 pub mod task;

@@ -44,6 +44,18 @@ pub const MAX_INSTANCES: usize = 100;
 pub const MAX_PROGRAM_BYTES: u64 = 64 * MIB;
 /// Bytes of a script's source text.
 pub const MAX_SCRIPT_BYTES: u64 = 4 * MIB;
+/// Bytes of a plugin's manifest: it is read before anybody looked at it.
+pub const MAX_MANIFEST_BYTES: usize = 64 << 10;
+/// Plugins that one data folder holds: each is a row that lists walk through.
+pub const MAX_PLUGINS: u64 = 1000;
+/// Functions of one plugin: each may become a tool that an assistant is shown.
+pub const MAX_PLUGIN_FUNCTIONS: usize = 256;
+/// Bytes of everything that is kept of a plugin beside its own: names, texts and
+/// schemas. A few hundred bytes of component can describe megabytes of them.
+pub const MAX_PLUGIN_METADATA: usize = 1 << 20;
+/// What a tool may take unless its plugin expects less of itself: an assistant
+/// waits for it.
+pub const TOOL_DEADLINE: Duration = Duration::from_secs(30);
 /// Bytes of the params of one run, as JSON text.
 pub const MAX_PARAMS_BYTES: u64 = MIB;
 /// Bytes of standard input handed to a command.

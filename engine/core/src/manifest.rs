@@ -1,9 +1,12 @@
 //! The manifest: what a program says of itself, in a script's leading comment
-//! block (the shape of PEP 723, inline script metadata) or a `wardroom.toml`.
+//! block (the shape of PEP 723, inline script metadata) or, for WebAssembly, a
+//! `wardroom.toml` in the custom section [`MANIFEST_SECTION`].
 //!
 //! Bytes here are hostile: parsing is bounded by the size of the text, and
 //! every key that is not understood is an error, because a rule that is read
 //! and not enforced is worse than none.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -17,6 +20,11 @@ use crate::capability::sqlite::{SqliteScope, SqliteText};
 use crate::capability::{Capability, Scope};
 use crate::limit::{MAX_STATE_BYTES, NamedLimits, SizeText};
 use crate::param::{ParamError, ParamSpecs};
+
+/// The custom section of a component or module that holds its manifest as TOML.
+pub const MANIFEST_SECTION: &str = "wardroom-manifest";
+/// Bytes of one reason.
+const MAX_REASON: usize = 500;
 
 /// What a program says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -51,6 +59,8 @@ pub struct Manifest {
     pub limits: NamedLimits,
     /// Params that it takes.
     pub params: ParamSpecs,
+    /// Why it asks for what it asks for, by the key that asks.
+    pub reasons: BTreeMap<Capability, String>,
 }
 
 /// A request: a concrete scope, or the param that will say it.
@@ -162,6 +172,20 @@ pub enum ManifestError {
         /// What TOML's reader says of it.
         message: String,
     },
+    /// The same in a manifest, which is a file of its own.
+    #[error("line {line} of the manifest does not hold: {message}")]
+    Embedded {
+        /// Which, counted from 1.
+        line: usize,
+        /// What TOML's reader says of it.
+        message: String,
+    },
+    /// A reason for what nothing asks for.
+    #[error("a reason is given for `{}`, which nothing asks for", .0.name())]
+    IdleReason(Capability),
+    /// A reason that nobody would read.
+    #[error("the reason for `{}` has more than {MAX_REASON} bytes", .0.name())]
+    LongReason(Capability),
     /// A request takes its place from a param that is not declared.
     #[error("a request takes its place from the param `{0}`, which is not declared")]
     UndeclaredParam(String),
@@ -220,8 +244,21 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// The manifest that a component or module carries.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestError`] with the line in the manifest.
+    pub fn of_plugin(text: &str) -> Result<Self, ManifestError> {
+        Self::parse(text, 1).map_err(|error| match error {
+            ManifestError::Toml { line, message } => ManifestError::Embedded { line, message },
+            other => other,
+        })
+    }
+
     fn check(&self) -> Result<(), ManifestError> {
         self.params.check_declarations()?;
+        self.check_reasons()?;
         if let Some(size) = self.state.filter(|size| size.0 > MAX_STATE_BYTES) {
             return Err(ManifestError::State(size));
         }
@@ -233,18 +270,38 @@ impl Manifest {
         }
     }
 
+    fn check_reasons(&self) -> Result<(), ManifestError> {
+        let asked: Vec<Capability> = self.asked().into_iter().map(|(capability, _)| capability).collect();
+        for (capability, reason) in &self.reasons {
+            if !asked.contains(capability) {
+                return Err(ManifestError::IdleReason(*capability));
+            }
+            if reason.len() > MAX_REASON {
+                return Err(ManifestError::LongReason(*capability));
+            }
+        }
+        Ok(())
+    }
+
+    /// The requests as they stand in the header or manifest, each with the key
+    /// that asks.
+    #[must_use]
+    pub fn asked(&self) -> Vec<(Capability, String)> {
+        let net = self.net.iter().map(|wish| (Capability::Net, wish.text()));
+        let read = self.read.iter().map(|wish| (Capability::Read, wish.text()));
+        let write = self.write.iter().map(|wish| (Capability::Write, wish.text()));
+        let sqlite = self.sqlite.iter().map(|wish| (Capability::Sqlite, wish.text()));
+        let env = self.env.iter().map(|name| (Capability::Env, name.to_string()));
+        let state = self.state.iter().map(|size| (Capability::State, size.to_string()));
+        let credentials = self.credentials.iter().map(|scope| (Capability::Credentials, scope.to_string()));
+        let call = self.call.iter().map(|name| (Capability::Call, name.to_string()));
+        net.chain(read).chain(write).chain(sqlite).chain(env).chain(state).chain(credentials).chain(call).collect()
+    }
+
     /// The requests as they stand in the header, a text each: `read {params.dir}`.
     #[must_use]
     pub fn request_texts(&self) -> Vec<String> {
-        let net = self.net.iter().map(|wish| format!("net {}", wish.text()));
-        let read = self.read.iter().map(|wish| format!("read {}", wish.text()));
-        let write = self.write.iter().map(|wish| format!("write {}", wish.text()));
-        let sqlite = self.sqlite.iter().map(|wish| format!("sqlite {}", wish.text()));
-        let env = self.env.iter().map(|name| format!("env {name}"));
-        let state = self.state.iter().map(|size| format!("state {size}"));
-        let credentials = self.credentials.iter().map(|scope| format!("credentials {scope}"));
-        let call = self.call.iter().map(|name| format!("call {name}"));
-        net.chain(read).chain(write).chain(sqlite).chain(env).chain(state).chain(credentials).chain(call).collect()
+        self.asked().into_iter().map(|(capability, text)| format!("{} {text}", capability.name())).collect()
     }
 
     /// The params that say what of this kind it asks for.
@@ -477,6 +534,20 @@ mod tests {
             assert!(matches!(of(json!({"u": pattern})), Err(RequestError::Address { .. })), "{pattern}");
         }
         assert!(matches!(of(json!({"d": "a\0"})), Err(RequestError::Folder(_))));
+    }
+
+    #[test]
+    fn a_reason_stands_beside_a_request_and_alone_is_an_error() {
+        let of = |text: &str| Manifest::of_plugin(text);
+        let manifest = of("net = ['https://a.example']\n[reasons]\nnet = 'to ask for the weather'").unwrap();
+        assert_eq!(manifest.reasons[&Capability::Net], "to ask for the weather");
+        assert_eq!(of("[reasons]\nnet = 'x'"), Err(ManifestError::IdleReason(Capability::Net)));
+        let long = format!("env = ['A']\n[reasons]\nenv = '{}'", "x".repeat(MAX_REASON + 1));
+        assert_eq!(of(&long), Err(ManifestError::LongReason(Capability::Env)));
+        for unknown in ["[reasons]\nprocess = 'x'", "name = 'x'\nprocess = true"] {
+            assert!(matches!(of(unknown), Err(ManifestError::Embedded { line, .. }) if line >= 1), "{unknown}");
+        }
+        assert!(matches!(of("name = 'x'\nfiles = ['a']"), Err(ManifestError::Embedded { line: 2, .. })));
     }
 
     #[test]

@@ -9,12 +9,13 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::id::ExecutionId;
+use crate::text::{MAX_NAME, is_name};
 
 /// Characters of a task's name at most.
-pub const MAX_TASK_NAME: usize = 48;
+pub const MAX_TASK_NAME: usize = MAX_NAME;
 
 /// A name that tools are built from, so that no task may have it.
-const RESERVED: &str = "task";
+pub(crate) const RESERVED: &str = "task";
 
 /// A name such as `nightly-report`: `^[a-z][a-z0-9-]{0,47}$`, and not `task`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,10 +52,7 @@ impl FromStr for TaskName {
     type Err = TaskNameError;
 
     fn from_str(text: &str) -> Result<Self, TaskNameError> {
-        let mut bytes = text.bytes();
-        let first = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
-        let rest = bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if !first || !rest || text.len() > MAX_TASK_NAME {
+        if !is_name(text) {
             return Err(TaskNameError::Form(text.to_owned()));
         }
         if text == RESERVED {

@@ -44,6 +44,17 @@ fn is_harmless(c: char) -> bool {
     }
 }
 
+/// `^[a-z][a-z0-9-]{0,47}$`: the one form of what people name (tasks, plugins).
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    let first = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
+    first && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') && text.len() <= MAX_NAME
+}
+
+/// Bytes of a name at most.
+pub const MAX_NAME: usize = 48;
+
 /// The longest start of a text that fits into so many bytes, at a character's
 /// boundary.
 #[must_use]

@@ -4,7 +4,7 @@
 //! that names rusqlite. It must never judge what a grant means, run anything, or
 //! ask for the time; of credentials it sees sealed values alone. One file per
 //! table: [`executions`], [`log_lines`], [`grants`], [`state`], [`tasks`],
-//! [`slots`], [`credentials`], [`vault`], [`audit`]; `queue` is what waits among
+//! [`plugins`], [`slots`], [`credentials`], [`vault`], [`audit`]; `queue` is what waits among
 //! the executions, `file` opens, `writer` commits.
 //! Programs' own databases are another matter, and another process: [`guest`].
 //!
@@ -36,6 +36,7 @@ pub mod log_lines;
 mod migration;
 #[cfg(test)]
 mod million;
+pub mod plugins;
 #[cfg(test)]
 mod processes;
 pub mod queue;
@@ -62,6 +63,7 @@ pub use file::{DbConfig, Durability};
 pub use grants::{GrantRecord, NewGrant};
 pub use listing::Filter;
 pub use log_lines::LineRecord;
+pub use plugins::{ExposedFunction, Keeping, PluginChange, PluginDetails, PluginRecord, Standing};
 pub use queue::{Followed, Following, NewQueued, QueuedRecord, Tally, Unfollowed};
 pub use retention::Retention;
 pub use slots::{Accounted, Accounting, SkippedRun, SlotRecord, WhenBusy};

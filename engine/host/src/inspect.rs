@@ -1,6 +1,6 @@
 //! What a component is, told by its own type: shape, functions, imports.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wardroom_core::program::{Entry, Shape};
 use wardroom_core::text::nearest;
@@ -35,7 +35,7 @@ const COMMAND: &str = "wasi:cli/run@";
 const DOORS: [&str; 3] = [TASK, COMMAND, "wasi:http/incoming-handler@"];
 
 /// What a program turned out to be.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Inspection {
     /// Its shape.
     pub shape: Shape,
@@ -46,10 +46,13 @@ pub struct Inspection {
 }
 
 /// One exported function.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FunctionView {
     /// `function`, or `interface.function`.
     pub name: String,
+    /// What its author says of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docs: Option<String>,
     /// JSON Schema of the arguments, where it can be called with JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub params: Option<Value>,
@@ -86,16 +89,19 @@ impl Export {
 }
 
 /// `demo:math/ops@1.0.0` → `ops`.
-fn short(interface: &str) -> &str {
+pub(crate) fn short(interface: &str) -> &str {
     let unversioned = interface.split_once('@').map_or(interface, |(name, _)| name);
     unversioned.rsplit_once('/').map_or(unversioned, |(_, name)| name)
 }
 
-pub(crate) fn inspect(component: &Component, engine: &Engine) -> Inspection {
+/// `docs` looks up what the author says of a function, by the interface that it
+/// lies in and its name.
+pub(crate) fn inspect(component: &Component, engine: &Engine, docs: &dyn Fn(Option<&str>, &str) -> Option<String>) -> Inspection {
     let functions = exports(component, engine);
+    let with_docs = |export: &Export| FunctionView { docs: docs(export.interface.as_deref(), &export.function), ..view(export) };
     Inspection {
         shape: shape(component, engine),
-        functions: functions.iter().map(view).collect(),
+        functions: functions.iter().map(with_docs).collect(),
         imports: component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect(),
     }
 }
@@ -103,8 +109,10 @@ pub(crate) fn inspect(component: &Component, engine: &Engine) -> Inspection {
 fn view(export: &Export) -> FunctionView {
     let schemas = value::params_schema(&export.ty).and_then(|params| Ok((params, value::result_schema(&export.ty)?)));
     match schemas {
-        Ok((params, result)) => FunctionView { name: export.name(), params: Some(params), result: Some(result), unsupported: None },
-        Err(why) => FunctionView { name: export.name(), params: None, result: None, unsupported: Some(why.to_string()) },
+        Ok((params, result)) => {
+            FunctionView { name: export.name(), docs: None, params: Some(params), result: Some(result), unsupported: None }
+        }
+        Err(why) => FunctionView { name: export.name(), docs: None, params: None, result: None, unsupported: Some(why.to_string()) },
     }
 }
 

@@ -11,6 +11,7 @@
 mod cache;
 mod call;
 mod capture;
+mod describe;
 mod ending;
 mod engine;
 mod error;
@@ -44,6 +45,7 @@ pub mod fuzz {
     }
 }
 
+pub use describe::Described;
 pub use engine::{EngineKind, MAX_PARALLEL_RUNS};
 pub use error::HostError;
 pub use inspect::{FunctionView, Inspection};

@@ -7,16 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wardroom_core::id::Digest;
 use wardroom_core::limit::{MAX_PROGRAM_BYTES, MAX_SCRIPT_BYTES};
 use wardroom_core::program::{Format, Program};
+use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre};
 
 use crate::cache::{Cache, Slot};
+use crate::describe::Described;
 use crate::engine::{EngineKind, Engines, Sandbox};
 use crate::error::HostError;
-use crate::prepare::{Job, Preparer};
+use crate::prepare::{self, Job, Prepared, Preparer};
 use crate::run::RunState;
 
 /// Programs kept loaded in one process.
 const LOADED_PROGRAMS: usize = 64;
+/// Counts the forms that descriptions had, so that an old one counts as none.
+const DESCRIPTION: u32 = 2;
 /// The name under which the interpreter's preparation is told.
 const INTERPRETER_NAME: &str = "the script interpreter";
 /// The bundled interpreter: ours, built from `plugins/javascript`.
@@ -54,6 +58,8 @@ pub(crate) struct Loader {
     notice: Arc<dyn Notice>,
     /// Least recently used first.
     loaded: Mutex<VecDeque<(Key, Arc<Loaded>)>>,
+    /// The same of descriptions.
+    described: Mutex<VecDeque<(Digest, Arc<Described>)>>,
     /// One heavy preparation at a time; whoever comes second finds it done.
     preparing: tokio::sync::Mutex<()>,
 }
@@ -62,15 +68,49 @@ type Key = (Digest, EngineKind);
 
 impl Loader {
     pub(crate) fn new(cache: Cache, preparer: Preparer, notice: Arc<dyn Notice>) -> Self {
-        Self { engines: Engines::default(), cache, preparer, notice, loaded: Mutex::default(), preparing: tokio::sync::Mutex::default() }
+        Self {
+            engines: Engines::default(),
+            cache,
+            preparer,
+            notice,
+            loaded: Mutex::default(),
+            described: Mutex::default(),
+            preparing: tokio::sync::Mutex::default(),
+        }
     }
 
     /// A component or core module, ready to be instantiated.
     pub(crate) async fn component(&self, program: &Program, kind: EngineKind) -> Result<Arc<Loaded>, HostError> {
         check_size(program)?;
         let job = Job::of(program.format, kind).ok_or_else(|| HostError::Host("a script is no component".to_owned()))?;
-        let source = Source::Foreign { job, bytes: &program.bytes, name: &program.name };
+        let source = Source::Foreign { job, program };
         self.load((program.digest, kind), &source).await
+    }
+
+    /// What a component or core module says of itself; it is prepared where that
+    /// has not been done.
+    pub(crate) async fn described(&self, program: &Program) -> Result<Arc<Described>, HostError> {
+        if let Some(found) = self.known_description(&program.digest) {
+            return Ok(found);
+        }
+        check_size(program)?;
+        let job = Job::of(program.format, EngineKind::Epoch).ok_or_else(|| HostError::Host("a script is no component".to_owned()))?;
+        let sandbox = self.engines.sandbox(EngineKind::Epoch)?;
+        let source = Source::Foreign { job, program };
+        // Code that is there was described when it was made, by another build.
+        drop(self.prepare(&sandbox, &slot(&program.digest, &sandbox), &source, Want::Description).await?);
+        self.known_description(&program.digest).ok_or_else(|| HostError::Host("the program's description is not kept".to_owned()))
+    }
+
+    /// The same, where it is kept; nothing is prepared for it.
+    pub(crate) fn known_description(&self, digest: &Digest) -> Option<Arc<Described>> {
+        if let Some(found) = remembered(&self.described, digest) {
+            return Some(found);
+        }
+        let described: Described = serde_json::from_slice(&self.cache.load(&description_slot(digest))?).ok()?;
+        let described = Arc::new(described);
+        remember(&self.described, *digest, described.clone());
+        Some(described)
     }
 
     /// The bundled interpreter.
@@ -99,71 +139,99 @@ impl Loader {
     }
 
     async fn load(&self, key: Key, source: &Source<'_>) -> Result<Arc<Loaded>, HostError> {
-        if let Some(loaded) = self.remembered(&key) {
+        if let Some(loaded) = remembered(&self.loaded, &key) {
             return Ok(loaded);
         }
         let sandbox = self.engines.sandbox(key.1)?;
-        let slot = Slot::new(&key.0, &format!("{}-{:016x}.cwasm", key.1.name(), sandbox.compatibility()));
+        let slot = slot(&key.0, &sandbox);
         let component = match self.cached(&sandbox, &slot) {
             Some(component) => component,
-            None => self.prepare(&sandbox, &slot, source).await?,
+            None => self.prepare(&sandbox, &slot, source, Want::Code).await?,
         };
         crate::inspect::check_imports(&component, &sandbox.engine)?;
         let pre =
             sandbox.linker.instantiate_pre(&component).map_err(|error| HostError::Invalid(format!("it cannot be linked: {error:#}")))?;
         let loaded = Arc::new(Loaded { sandbox, component, pre });
-        self.remember(key, loaded.clone());
+        remember(&self.loaded, key, loaded.clone());
         Ok(loaded)
     }
 
-    async fn prepare(&self, sandbox: &Sandbox, slot: &Slot, source: &Source<'_>) -> Result<Component, HostError> {
+    async fn prepare(&self, sandbox: &Sandbox, slot: &Slot, source: &Source<'_>, want: Want) -> Result<Component, HostError> {
         let _one_at_a_time = self.preparing.lock().await;
-        if let Some(component) = self.cached(sandbox, slot) {
+        if let (Some(component), Want::Code) = (self.cached(sandbox, slot), want) {
             return Ok(component);
         }
         self.notice.preparing(source.name());
         let compiled = match source {
-            Source::Foreign { job, bytes, .. } => self.preparer.prepare(*job, bytes).await,
+            Source::Foreign { job, program } => self.preparer.prepare(*job, &program.bytes).await,
             Source::Interpreter { kind } => compile_own(*kind).await,
         };
         self.notice.prepared();
-        let compiled = compiled?;
+        let answer = compiled?;
+        let (description, compiled) = match source {
+            Source::Foreign { .. } => {
+                let prepared = Prepared::read(&answer)?;
+                (Some(prepared.description), prepared.compiled)
+            }
+            Source::Interpreter { .. } => (None, answer.as_slice()),
+        };
         // Before it is stored: what the sandbox cannot hold is of no use.
-        let component = deserialize(sandbox, &compiled).map_err(|error| source.unfit(&error))?;
-        self.cache.store(slot, &compiled)?;
+        let component = deserialize(&sandbox.engine, compiled).map_err(|error| source.unfit(&error))?;
+        // The description first: where there is code, there is one.
+        if let Some(description) = description {
+            self.cache.store(&description_slot(&source.digest()), description)?;
+        }
+        self.cache.store(slot, compiled)?;
         Ok(component)
     }
 
     /// What does not verify, or was made by another build, is built anew.
     fn cached(&self, sandbox: &Sandbox, slot: &Slot) -> Option<Component> {
-        deserialize(sandbox, &self.cache.load(slot)?).ok()
+        deserialize(&sandbox.engine, &self.cache.load(slot)?).ok()
     }
+}
 
-    fn remembered(&self, key: &Key) -> Option<Arc<Loaded>> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = loaded.iter().rposition(|(known, _)| known == key)?;
-        if index + 1 == loaded.len() {
-            return loaded.back().map(|(_, found)| found.clone());
-        }
-        let entry = loaded.remove(index)?;
-        let found = entry.1.clone();
-        loaded.push_back(entry);
-        Some(found)
-    }
+fn slot(digest: &Digest, sandbox: &Sandbox) -> Slot {
+    Slot::new(digest, &format!("{}-{:016x}.cwasm", sandbox.kind.name(), sandbox.compatibility()))
+}
 
-    fn remember(&self, key: Key, program: Arc<Loaded>) {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if loaded.len() == LOADED_PROGRAMS {
-            loaded.pop_front();
-        }
-        loaded.push_back((key, program));
+fn description_slot(digest: &Digest) -> Slot {
+    Slot::new(digest, &format!("described-{}-{DESCRIPTION}.json", env!("CARGO_PKG_VERSION")))
+}
+
+/// What a preparation is made for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    Code,
+    Description,
+}
+
+type Kept<K, T> = Mutex<VecDeque<(K, Arc<T>)>>;
+
+fn remembered<K: PartialEq + Copy, T>(kept: &Kept<K, T>, key: &K) -> Option<Arc<T>> {
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let index = kept.iter().rposition(|(known, _)| known == key)?;
+    if index + 1 == kept.len() {
+        return kept.back().map(|(_, found)| found.clone());
     }
+    let entry = kept.remove(index)?;
+    let found = entry.1.clone();
+    kept.push_back(entry);
+    Some(found)
+}
+
+fn remember<K, T>(kept: &Kept<K, T>, key: K, value: Arc<T>) {
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.len() == LOADED_PROGRAMS {
+        kept.pop_front();
+    }
+    kept.push_back((key, value));
 }
 
 /// Where compiled code comes from when the cache has none.
 enum Source<'a> {
     /// Hostile bytes: in a child.
-    Foreign { job: Job, bytes: &'a [u8], name: &'a str },
+    Foreign { job: Job, program: &'a Program },
     /// Our own bytes: here.
     Interpreter { kind: EngineKind },
 }
@@ -171,8 +239,15 @@ enum Source<'a> {
 impl Source<'_> {
     fn name(&self) -> &str {
         match self {
-            Self::Foreign { name, .. } => name,
+            Self::Foreign { program, .. } => &program.name,
             Self::Interpreter { .. } => INTERPRETER_NAME,
+        }
+    }
+
+    fn digest(&self) -> Digest {
+        match self {
+            Self::Foreign { program, .. } => program.digest,
+            Self::Interpreter { .. } => interpreter_digest(),
         }
     }
 
@@ -187,7 +262,7 @@ impl Source<'_> {
 }
 
 async fn compile_own(kind: EngineKind) -> Result<Vec<u8>, HostError> {
-    let compiling = tokio::task::spawn_blocking(move || Job::Component(kind).work(INTERPRETER));
+    let compiling = tokio::task::spawn_blocking(move || prepare::compile(kind, INTERPRETER));
     compiling.await.map_err(|error| HostError::Host(format!("the interpreter cannot be compiled: {error}")))?
 }
 
@@ -206,10 +281,10 @@ fn check_size(program: &Program) -> Result<(), HostError> {
 }
 
 #[expect(unsafe_code, reason = "the one place where verified compiled code is mapped")]
-fn deserialize(sandbox: &Sandbox, compiled: &[u8]) -> wasmtime::Result<Component> {
+pub(crate) fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the bytes come from `precompile_component` of this same build,
     // in a child whose standard output only we hold or in this process, and
     // where they lay on disk in between, `Cache::load` has authenticated these
     // very bytes in memory. wasmtime itself refuses other builds' code.
-    unsafe { Component::deserialize(&sandbox.engine, compiled) }
+    unsafe { Component::deserialize(engine, compiled) }
 }

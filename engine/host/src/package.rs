@@ -15,8 +15,7 @@ use wit_parser::{PackageId, PackageMetadata, Resolve, WorldId};
 use crate::error::HostError;
 use crate::prepare;
 
-/// The custom section that holds the manifest as TOML.
-pub const MANIFEST_SECTION: &str = "wardroom-manifest";
+pub use wardroom_core::manifest::MANIFEST_SECTION;
 /// The custom section in which a guest's source declares its params, as TOML.
 pub const PARAMS_SECTION: &str = "wardroom-params";
 /// The custom section that holds the comments of WIT, written as in

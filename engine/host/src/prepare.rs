@@ -1,5 +1,5 @@
-//! Preparing hostile bytes: adapting core modules, compiling components,
-//! stripping types off TypeScript — in a child process with limits, because
+//! Preparing hostile bytes: adapting core modules, compiling components and
+//! reading what they say of themselves, stripping types off TypeScript — in a child process with limits, because
 //! neither compilers nor parsers are built against hostile input.
 //!
 //! The child is this same program called with [`CHILD_ARGUMENT`]; it reads the
@@ -25,6 +25,7 @@ use wardroom_core::limit::{MAX_COMPILE_CPU_SECONDS, MAX_COMPILE_MEMORY};
 use wardroom_core::program::Format;
 use wasmtime::Engine;
 
+use crate::describe;
 use crate::engine::{self, EngineKind};
 use crate::error::HostError;
 
@@ -74,11 +75,12 @@ impl Job {
         }
     }
 
-    /// The work itself; in the child only, but for what is our own.
+    /// The work itself; in the child only. A component's answer is a
+    /// [`Prepared`].
     pub(crate) fn work(self, bytes: &[u8]) -> Result<Vec<u8>, HostError> {
         match self {
-            Self::Component(kind) => compile(kind, bytes),
-            Self::Module(kind) => compile(kind, &componentize(bytes)?),
+            Self::Component(kind) => prepare(kind, bytes, bytes),
+            Self::Module(kind) => prepare(kind, bytes, &componentize(bytes)?),
             Self::TypeScript => strip_types(bytes),
         }
     }
@@ -176,11 +178,51 @@ fn limit_self() -> rustix::io::Result<()> {
     set(Resource::Core, 0)
 }
 
-fn compile(kind: EngineKind, bytes: &[u8]) -> Result<Vec<u8>, HostError> {
+/// A component's answer, taken apart.
+///
+/// ```text
+///  0  4  bytes of the description, little-endian
+///  4     the description as JSON
+///        the compiled code
+/// ```
+pub(crate) struct Prepared<'a> {
+    /// A [`Described`](crate::describe::Described) as JSON.
+    pub(crate) description: &'a [u8],
+    pub(crate) compiled: &'a [u8],
+}
+
+impl<'a> Prepared<'a> {
+    pub(crate) fn read(answer: &'a [u8]) -> Result<Self, HostError> {
+        let nonsense = || HostError::Host("the preparing process answered nonsense".to_owned());
+        let (length, rest) = answer.split_first_chunk::<4>().ok_or_else(nonsense)?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| nonsense())?;
+        let (description, compiled) = rest.split_at_checked(length).ok_or_else(nonsense)?;
+        Ok(Self { description, compiled })
+    }
+}
+
+fn prepare(kind: EngineKind, original: &[u8], component: &[u8]) -> Result<Vec<u8>, HostError> {
+    let engine = compiler(kind)?;
+    let compiled = precompile(&engine, component)?;
+    let described = describe::describe(&engine, original, component, &compiled)?;
+    let description = serde_json::to_vec(&described).map_err(|error| HostError::Host(error.to_string()))?;
+    let length = u32::try_from(description.len()).map_err(|_| HostError::TooMuch("its description has no end".to_owned()))?;
+    Ok([&length.to_le_bytes(), description.as_slice(), compiled.as_slice()].concat())
+}
+
+/// Compiles what is our own.
+pub(crate) fn compile(kind: EngineKind, bytes: &[u8]) -> Result<Vec<u8>, HostError> {
+    precompile(&compiler(kind)?, bytes)
+}
+
+fn compiler(kind: EngineKind) -> Result<Engine, HostError> {
     let mut config = engine::base_config(kind);
     // RLIMIT_CPU counts all threads; one is the most that helps here.
     config.parallel_compilation(true);
-    let engine = Engine::new(&config).map_err(|error| HostError::engine(&error))?;
+    Engine::new(&config).map_err(|error| HostError::engine(&error))
+}
+
+fn precompile(engine: &Engine, bytes: &[u8]) -> Result<Vec<u8>, HostError> {
     engine.precompile_component(bytes).map_err(|error| HostError::Invalid(format!("{error:#}")))
 }
 

@@ -21,6 +21,7 @@ use wardroom_core::capability::Access;
 use wardroom_core::capability::credentials::CredentialUse;
 use wardroom_core::clock::Clock;
 use wardroom_core::failure::{Failure, FailureKind, Outcome, Output, Usage};
+use wardroom_core::id::Digest;
 use wardroom_core::limit::{DurationText, HOSTCALL_BYTES, MAX_HANDLES, MAX_RANDOM_BYTES};
 use wardroom_core::log::Level;
 use wardroom_core::plan::{Lent, Plan, Runner};
@@ -36,6 +37,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::cache::Cache;
 use crate::call;
 use crate::capture::Capture;
+use crate::describe::Described;
 use crate::ending;
 use crate::engine::{EngineKind, FUEL_SLICE, MAX_PARALLEL_CALLED, MAX_PARALLEL_RUNS};
 use crate::error::HostError;
@@ -131,8 +133,25 @@ impl Host {
             self.loader.script(program).await?;
             return Ok(Inspection { shape: Shape::Script, functions: Vec::new(), imports: Vec::new() });
         }
-        let loaded = self.loader.component(program, EngineKind::Epoch).await?;
-        Ok(inspect::inspect(&loaded.component, &loaded.sandbox.engine))
+        // To be sure that it can be loaded, not only described.
+        drop(self.loader.component(program, EngineKind::Epoch).await?);
+        Ok(self.loader.described(program).await?.inspection.clone())
+    }
+
+    /// What a component or module says of itself. Prepares it where that has not
+    /// been done; a script has its header instead, and nothing here.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] where it is no program that this host runs.
+    pub async fn described(&self, program: &Program) -> Result<Option<Arc<Described>>, HostError> {
+        if program.format.is_script() { Ok(None) } else { self.loader.described(program).await.map(Some) }
+    }
+
+    /// The same, where it is kept from an earlier time; nothing is prepared.
+    #[must_use]
+    pub fn known_description(&self, digest: &Digest) -> Option<Arc<Described>> {
+        self.loader.known_description(digest)
     }
 
     /// Which door of a program is meant by a function's name or its absence.

@@ -15,6 +15,7 @@ use crate::execution::resolve::{FolderUseError, PlaceUseError, ResolveError};
 use crate::execution::store::StoreError;
 use crate::home::HomeError;
 use crate::mcp::McpError;
+use crate::plugin::PluginError;
 use crate::project::ProjectError;
 use crate::schedule::ServeError;
 use crate::task::TaskError;
@@ -215,6 +216,7 @@ impl From<TaskError> for CommandError {
             TaskError::Resolve(error) => error.into(),
             TaskError::Grant(error) => error.into(),
             TaskError::Manage(error) => error.into(),
+            TaskError::Plugin(error) => error.into(),
             TaskError::Db(error) => error.into(),
             error => {
                 let hint = task_hint(&error);
@@ -223,6 +225,56 @@ impl From<TaskError> for CommandError {
             }
         }
     }
+}
+
+impl From<PluginError> for CommandError {
+    fn from(error: PluginError) -> Self {
+        let blame = error.blame();
+        match error {
+            PluginError::Resolve(error) => (*error).into(),
+            PluginError::Surplus(surplus) => surplus_error(&surplus),
+            PluginError::Grant(error) => error.into(),
+            PluginError::Open(error) => error.into(),
+            PluginError::Db(error) => error.into(),
+            error => {
+                let hint = plugin_hint(&error);
+                let command = Self::blamed(blame, &error);
+                hint.into_iter().fold(command, Self::hint)
+            }
+        }
+    }
+}
+
+fn plugin_hint(error: &PluginError) -> Option<String> {
+    Some(match error {
+        PluginError::NoName { path, .. } => format!("Give it one: `wardroom plugin install {} --name=NAME`.", path.display()),
+        PluginError::Exists(name) => {
+            format!("`wardroom plugin upgrade {name} FILE` gives it other bytes; `--name=NAME` installs it beside that one.")
+        }
+        PluginError::Template(_) => "Give it another one: `--name=NAME`.".to_owned(),
+        PluginError::Unknown { .. } => "`wardroom plugin list` shows them.".to_owned(),
+        PluginError::Changed(_) => "Try again.".to_owned(),
+        PluginError::Full => "`wardroom plugin remove NAME` makes room.".to_owned(),
+        PluginError::InUse { .. } => {
+            "Remove those first with `wardroom task rm TASK`, or give them another program with `wardroom task upgrade TASK PROGRAM`.".to_owned()
+        }
+        PluginError::NoFunction { name, .. } | PluginError::Several { name, .. } => {
+            format!("`wardroom plugin inspect {name}` shows them.")
+        }
+        PluginError::NotExposed(dotted) => format!("The operator exposes it with `wardroom expose {dotted}`."),
+        PluginError::Altered(name) => format!(
+            "Find out who writes into the data folder; `wardroom plugin remove {name}` and `wardroom plugin install FILE` put it right."
+        ),
+        PluginError::NoCredential(name) => format!("`wardroom credential add {name} --host=HOST` stores it."),
+        PluginError::Seal(_) => {
+            "Put the key's file back from a backup; without it, remove the plugins with `wardroom plugin remove NAME` and install them again."
+                .to_owned()
+        }
+        PluginError::Store(StoreError::Missing { .. } | StoreError::Altered { .. }) => {
+            "`wardroom plugin remove NAME` and `wardroom plugin install FILE` put it right.".to_owned()
+        }
+        _ => return None,
+    })
 }
 
 fn task_hint(error: &TaskError) -> Option<String> {

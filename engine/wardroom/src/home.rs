@@ -111,7 +111,13 @@ impl Home {
         self.0.join("cache")
     }
 
-    /// The bytes of programs that tasks pin.
+    /// The key that the rows of plugins are sealed with.
+    #[must_use]
+    pub fn plugins_key(&self) -> PathBuf {
+        self.0.join("plugins.key")
+    }
+
+    /// The bytes of programs that tasks and plugins pin.
     #[must_use]
     pub fn components(&self) -> PathBuf {
         self.0.join("components")

@@ -16,6 +16,7 @@ mod error;
 pub mod execution;
 pub mod home;
 pub mod mcp;
+pub mod plugin;
 pub mod project;
 pub mod schedule;
 pub mod task;

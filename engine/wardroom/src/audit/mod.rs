@@ -36,6 +36,12 @@ pub(crate) mod event {
     pub(crate) const TASK_REMOVED: &str = "task-removed";
     pub(crate) const TASK_EXPOSED: &str = "task-exposed";
     pub(crate) const TASK_UNEXPOSED: &str = "task-unexposed";
+    pub(crate) const PLUGIN_INSTALLED: &str = "plugin-installed";
+    pub(crate) const PLUGIN_UPGRADED: &str = "plugin-upgraded";
+    pub(crate) const PLUGIN_ROLLED_BACK: &str = "plugin-rolled-back";
+    pub(crate) const PLUGIN_REMOVED: &str = "plugin-removed";
+    pub(crate) const PLUGIN_EXPOSED: &str = "plugin-exposed";
+    pub(crate) const PLUGIN_UNEXPOSED: &str = "plugin-unexposed";
     pub(crate) const APPROVAL_ASKED: &str = "approval-asked";
     pub(crate) const APPROVAL_GIVEN: &str = "approval-given";
     pub(crate) const APPROVAL_REFUSED: &str = "approval-refused";

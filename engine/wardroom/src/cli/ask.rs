@@ -4,11 +4,11 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use wardroom_core::capability::Scope;
-use wardroom_core::capability::credentials::{CredentialScope, CredentialUse};
 use wardroom_core::text::for_terminal_line;
 
 use super::error::CommandError;
 use super::show::{BOLD, DIM, WARN, line};
+use crate::credential::credential_words;
 
 /// What a person said to the requests.
 pub(super) struct Answer {
@@ -44,21 +44,6 @@ pub(super) fn ask(program: &str, missing: &[Scope]) -> Result<Answer, CommandErr
         }
     }
     Ok(answer)
-}
-
-/// `the credential API_TOKEN toward api.example.org (also to read its value)`.
-pub(super) fn credential_words(scope: &CredentialScope) -> String {
-    let place = scope.host.as_ref().map_or_else(|| "toward its own hosts".to_owned(), |host| format!("toward {host}"));
-    let words = scope.uses.iter().map(|word| match word {
-        CredentialUse::Query => "in queries",
-        CredentialUse::Path => "in paths",
-        CredentialUse::Body => "in bodies",
-        CredentialUse::Sign => "to sign",
-        CredentialUse::Reveal => "TO READ ITS VALUE",
-    });
-    let words: Vec<&str> = words.collect();
-    let also = if words.is_empty() { String::new() } else { format!(", also {}", words.join(", ")) };
-    format!("the credential {} {place}{also}", scope.name)
 }
 
 /// A scope in a person's words.

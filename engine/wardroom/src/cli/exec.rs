@@ -9,7 +9,6 @@ use wardroom_core::id::ExecutionId;
 use wardroom_core::limit::SizeText;
 use wardroom_db::{ExecutionRecord, ExecutionSummary, Filter};
 
-use super::ask;
 use super::error::CommandError;
 use super::live::log_line;
 use super::run::RunArguments;
@@ -217,7 +216,7 @@ async fn logs(wardroom: &Wardroom, id: &str, follow: bool, json: bool) -> Result
 /// The credentials among what a run held, in a person's words.
 fn credentials(access: &serde_json::Value) -> Vec<String> {
     let scopes = access.get("credentials").and_then(serde_json::Value::as_array).into_iter().flatten();
-    scopes.filter_map(|scope| scope.as_str()?.parse().ok()).map(|scope| ask::credential_words(&scope)).collect()
+    scopes.filter_map(|scope| scope.as_str()?.parse().ok()).map(|scope| crate::credential::credential_words(&scope)).collect()
 }
 
 /// What an execution called: which, what, and how it stands.

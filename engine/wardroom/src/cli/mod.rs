@@ -8,11 +8,13 @@ mod credential;
 mod doctor;
 mod error;
 mod exec;
+mod expose;
 mod grants;
 mod init;
 mod inspect;
 mod live;
 mod mcp;
+mod plugin;
 mod project;
 mod run;
 mod secret;
@@ -89,13 +91,13 @@ enum Command {
     /// Look at programs that come with Wardroom, to be run by their names
     #[command(subcommand)]
     Template(template::TemplateCommand),
-    /// Make, build and test plugins of your own
+    /// Install programs under names, and make, build and test your own
     #[command(subcommand)]
-    Plugin(project::ProjectCommand),
-    /// Show a task to assistants as a tool of its own
-    Expose(task::NameArguments),
+    Plugin(plugin::PluginCommand),
+    /// Show a task, or functions of a plugin, to assistants as tools of their own
+    Expose(Box<expose::ExposeArguments>),
     /// Show it to them as a tool no more
-    Unexpose(task::NameArguments),
+    Unexpose(expose::UnexposeArguments),
     /// Run tasks when they are due, until told to stop
     Serve(serve::ServeArguments),
     /// Serve an assistant over the Model Context Protocol, on standard input and output
@@ -123,9 +125,10 @@ impl Command {
             Self::Approval(approval) => approval.wants_json(),
             Self::Audit(audit) => audit.wants_json(),
             Self::Task(task) => task.wants_json(),
-            Self::Expose(of) | Self::Unexpose(of) => of.json,
+            Self::Plugin(plugin) => plugin.wants_json(),
+            Self::Expose(of) => of.json,
+            Self::Unexpose(of) => of.json,
             Self::Template(template) => template.wants_json(),
-            Self::Plugin(project) => project.wants_json(),
             Self::Serve(serve) => serve.json,
             Self::Mcp(_) => false,
             Self::Stats(stats) => stats.json,
@@ -186,10 +189,10 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CommandError> {
         Command::Approval(approval) => approval.execute(&wardroom).await,
         Command::Audit(audit) => audit.execute(&wardroom).await,
         Command::Task(task) => task.execute(&wardroom).await,
-        Command::Expose(of) => task::expose(&wardroom, &of, true).await,
-        Command::Unexpose(of) => task::expose(&wardroom, &of, false).await,
+        Command::Plugin(plugin) => plugin.execute(&wardroom).await,
+        Command::Expose(of) => of.execute(&wardroom).await,
+        Command::Unexpose(of) => expose::unexpose(&wardroom, &of).await,
         Command::Template(template) => template.execute(),
-        Command::Plugin(project) => project.execute(&wardroom).await,
         Command::Serve(serve) => serve.execute(&wardroom).await,
         Command::Mcp(mcp) => mcp.execute(&wardroom).await,
         Command::Stats(stats) => stats.execute(&wardroom),

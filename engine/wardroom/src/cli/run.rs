@@ -24,7 +24,7 @@ use super::error::{CommandError, exit_code, show_hint};
 use super::grants::GrantFlags;
 use super::live::Terminal;
 use super::show::{self, BOLD, DIM, ERROR, QUOTE};
-use crate::execution::resolve::{RunRequest, Source};
+use crate::execution::resolve::RunRequest;
 use crate::execution::{ExecuteError, Live};
 use crate::wardroom::Wardroom;
 
@@ -33,7 +33,7 @@ const CANCELLED: u8 = 130;
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct RunArguments {
-    /// A file (`.js`, `.ts`, `.wasm`), optionally with `#function`
+    /// A file (`.js`, `.ts`, `.wasm`), optionally with `#function`, or an installed `NAME[.FUNCTION]`
     program: String,
     /// Params (or a function's arguments) as one JSON object; `@FILE` reads a file, `-` standard input
     #[arg(long, value_name = "JSON|@FILE|-")]
@@ -82,7 +82,7 @@ impl RunArguments {
             std::env::current_dir().map_err(|error| CommandError::operator(format!("the current folder cannot be read: {error}")))?;
         self.output.as_deref().map(check_output).transpose()?;
         let grants = Grants(wardroom.scopes(&base, &self.grants.texts()?)?);
-        let mut resolved = wardroom.resolve(self.request(base)?).await?;
+        let mut resolved = wardroom.resolve(self.request(wardroom, base)?).await?;
         if matches!(resolved.entry, Entry::Command { .. }) && !self.dry_run {
             resolved.input.stdin = read_stdin()?;
         }
@@ -98,10 +98,10 @@ impl RunArguments {
         Self { program, json, ..Self::default() }
     }
 
-    fn request(&self, base: PathBuf) -> Result<RunRequest, CommandError> {
+    fn request(&self, wardroom: &Wardroom, base: PathBuf) -> Result<RunRequest, CommandError> {
         let program = ProgramName::parse(&self.program).map_err(|error| CommandError::usage(error.to_string()))?;
         Ok(RunRequest {
-            source: Source::File(program),
+            source: wardroom.program_source(&base, program)?,
             id: ExecutionId::fresh(),
             attempt: 1,
             base,
@@ -111,6 +111,7 @@ impl RunArguments {
             offered: Map::new(),
             text_params: self.params.clone(),
             args: self.args.clone(),
+            stdin: Vec::new(),
             limits: NamedLimits { timeout: self.timeout, memory: self.memory, fuel: self.fuel },
             output_bytes: self.output.as_ref().map(|_| MAX_OUTPUT_BYTES),
         })
@@ -136,7 +137,7 @@ impl RunArguments {
         let terminal = Arc::new(Terminal::default());
         let id = plan.resolved().id;
         let command = matches!(plan.resolved().entry, Entry::Command { .. });
-        let advice = Advice::on(&plan);
+        let advice = Advice::on(wardroom, &plan).await;
         let ended = wardroom.execute(plan, terminal.clone() as Arc<dyn Live>, Box::pin(stop_signal())).await;
         // From here on, what blocks is ours (a pipe that nobody reads).
         drop(tokio::spawn(end_on_signal()));
@@ -328,10 +329,10 @@ struct Advice {
 }
 
 impl Advice {
-    fn on(plan: &Plan) -> Self {
+    async fn on(wardroom: &Wardroom, plan: &Plan) -> Self {
         let resolved = plan.resolved();
         // It was read once, or there would be no plan.
-        let manifest = crate::execution::resolve::manifest(&resolved.program).unwrap_or_default();
+        let manifest = wardroom.manifest(&resolved.program).await.unwrap_or_default();
         Self { declared: resolved.requests != Requests::Undeclared, missing: plan.missing().clone(), manifest }
     }
 

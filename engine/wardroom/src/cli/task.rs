@@ -10,6 +10,7 @@ use wardroom_core::clock::Timestamp;
 use wardroom_core::execution::Trigger;
 use wardroom_core::id::ExecutionId;
 use wardroom_core::limit::{DurationText, SizeText};
+use wardroom_core::program::ProgramName;
 use wardroom_core::task::{Keep, Occasion};
 use wardroom_schedule::rate::RateLimit;
 use wardroom_schedule::retry::RetryRule;
@@ -22,13 +23,11 @@ use super::run::{RunArguments, name_and_value, params};
 use super::show::{self, BOLD, DIM, ERROR, GOOD, WARN};
 use super::task_file;
 use crate::execution::grants::GrantTexts;
-use crate::mcp::tool_name;
 use crate::task::check::Checked;
 use crate::task::definition::{Run, Task};
 use crate::task::draft::TaskDraft;
 use crate::task::view::TaskView;
 use crate::task::{Bytes, Saved, Saving};
-use crate::template::located;
 use crate::wardroom::Wardroom;
 
 #[derive(Debug, clap::Subcommand)]
@@ -181,7 +180,7 @@ fn keep(text: &str) -> Result<Keep, String> {
 pub(super) struct AddArguments {
     /// A name: a lower-case letter, then lower-case letters, digits and `-`
     name: String,
-    /// A file (`.js`, `.ts`, `.wasm`), optionally with `#function`, or a template's name
+    /// A file (`.js`, `.ts`, `.wasm`), optionally with `#function`, an installed `NAME[.FUNCTION]`, or a template's name
     program: String,
     #[command(flatten)]
     flags: TaskFlags,
@@ -336,20 +335,7 @@ impl TaskCommand {
     }
 }
 
-/// `wardroom expose` and `unexpose`.
-pub(super) async fn expose(wardroom: &Wardroom, of: &NameArguments, is_exposed: bool) -> Result<ExitCode, CommandError> {
-    let changed = wardroom.expose(&of.name, is_exposed).await?;
-    let what = match (is_exposed, changed) {
-        (true, true) => format!("exposed as the tool {}", tool_name(&of.name)),
-        (true, false) => "exposed already".to_owned(),
-        (false, true) => "exposed no more".to_owned(),
-        (false, false) => "not exposed".to_owned(),
-    };
-    moved(&of.name, of.json, &what)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn moved(name: &str, json: bool, what: &str) -> Result<(), CommandError> {
+pub(super) fn moved(name: &str, json: bool, what: &str) -> Result<(), CommandError> {
     if json { show::json(&serde_json::json!({"task": name, "done": what})) } else { show::print(&format!("{name}: {what}\n")) }
 }
 
@@ -521,7 +507,8 @@ impl UpgradeArguments {
         let task = wardroom.task(&self.name)?;
         let (mut draft, here) = (wardroom.draft_of(&task)?, here()?);
         if let Some(program) = self.program {
-            draft.program = located(&here, Path::new(&program)).display().to_string();
+            let program = ProgramName::parse(&program).map_err(|error| CommandError::usage(error.to_string()))?;
+            draft.program = wardroom.located(&here, &program)?.to_string();
         }
         draft.grants = draft.grants.with(self.grants.absolute(&here)?);
         if let Some(input) = &self.input {

@@ -5,6 +5,7 @@
 
 mod lent;
 mod value;
+mod words;
 
 use serde::Serialize;
 use serde_json::json;
@@ -18,6 +19,8 @@ use wardroom_vault::{Identity, Secret, VaultError};
 use crate::audit::{self, event};
 use crate::vault::{TRIES, VaultUseError, kept, parsed};
 use crate::wardroom::Wardroom;
+
+pub(crate) use words::credential_words;
 
 pub use value::{ValueError, Warning};
 

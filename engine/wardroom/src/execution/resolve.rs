@@ -13,10 +13,11 @@ use wardroom_core::capability::{Capability, Grants, Requests, Scope, Surplus};
 use wardroom_core::clock::Timestamp;
 use wardroom_core::execution::Trigger;
 use wardroom_core::id::{Digest, ExecutionId};
-use wardroom_core::limit::{LimitError, Limits, MAX_PARAMS_BYTES, MAX_PROGRAM_BYTES, NamedLimits};
+use wardroom_core::limit::{LimitError, Limits, MAX_PARAMS_BYTES, MAX_PROGRAM_BYTES, NamedLimits, TOOL_DEADLINE};
 use wardroom_core::manifest::{Manifest, ManifestError, RequestError};
 use wardroom_core::param::{ParamError, ParamSpecs};
 use wardroom_core::plan::{Input, Plan, Resolved};
+use wardroom_core::plugin::PluginName;
 use wardroom_core::program::{Entry, Format, FormatError, Program, ProgramName};
 use wardroom_core::task::{Occasion, TaskId};
 use wardroom_db::{AuditEvent, DbError, GrantRecord};
@@ -43,6 +44,10 @@ pub enum Source {
     FileOfTask(ProgramName, TaskId),
     /// The bytes that a task pins.
     Task(StoredProgram, TaskId),
+    /// A function of a plugin, at the command line, and its subject.
+    Installed(StoredProgram, String),
+    /// The same as the tool that it was exposed as.
+    Tool(StoredProgram, String),
     /// Bytes that somebody gave, and the subject that they are for.
     Given(Arc<Program>, String),
 }
@@ -51,8 +56,16 @@ impl Source {
     pub(crate) fn function(&self) -> Option<&str> {
         match self {
             Self::File(name) | Self::FileOfTask(name, _) => name.function.as_deref(),
-            Self::Task(stored, _) => stored.function.as_deref(),
+            Self::Task(stored, _) | Self::Installed(stored, _) | Self::Tool(stored, _) => stored.function.as_deref(),
             Self::Given(..) => None,
+        }
+    }
+
+    /// The plugin that the bytes are of.
+    pub(crate) const fn plugin(&self) -> Option<&PluginName> {
+        match self {
+            Self::Task(stored, _) | Self::Installed(stored, _) | Self::Tool(stored, _) => stored.plugin.as_ref(),
+            Self::File(_) | Self::FileOfTask(..) | Self::Given(..) => None,
         }
     }
 }
@@ -80,6 +93,8 @@ pub struct RunRequest {
     pub text_params: Vec<(String, String)>,
     /// A command's own arguments.
     pub args: Vec<String>,
+    /// A command's standard input.
+    pub stdin: Vec<u8>,
     /// Limits that were named.
     pub limits: NamedLimits,
     /// Bytes of result that are kept, where more than usual.
@@ -251,6 +266,21 @@ impl Home {
 }
 
 impl Wardroom {
+    /// What a program says of itself: a script in its header, anything else in
+    /// the manifest that it carries.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError::Manifest`] where that does not hold, and
+    /// [`ResolveError::Program`] where it is no program at all.
+    pub async fn manifest(&self, program: &Program) -> Result<Option<Manifest>, ResolveError> {
+        if program.format.is_script() {
+            return Ok(header(program)?);
+        }
+        let described = self.host()?.described(program).await?;
+        Ok(described.and_then(|described| described.manifest.as_deref().map(Manifest::of_plugin)).transpose()?)
+    }
+
     /// Step 1: the program by its digest, params checked and completed, limits.
     ///
     /// # Errors
@@ -258,7 +288,7 @@ impl Wardroom {
     /// [`ResolveError`] where it cannot be run as asked.
     pub async fn resolve(&self, request: RunRequest) -> Result<Resolved, ResolveError> {
         let (program, subject) = self.program(&request.source)?;
-        let manifest = manifest(&program)?;
+        let manifest = self.manifest(&program).await?;
         let base = self.config.limits()?;
         let limits = limits(&request, manifest.as_ref(), &base)?;
         let host = self.host()?;
@@ -288,7 +318,7 @@ impl Wardroom {
             subject,
             program: Arc::new(program),
             entry,
-            input: Input { params, ..Input::default() },
+            input: Input { params, stdin: request.stdin, ..Input::default() },
             limits,
             requests,
         })
@@ -303,6 +333,7 @@ impl Wardroom {
             }
             Source::FileOfTask(name, task) => Ok((read_program(name)?.0, task.subject())),
             Source::Task(stored, task) => Ok((self.program_of(stored)?, task.subject())),
+            Source::Installed(stored, subject) | Source::Tool(stored, subject) => Ok((self.program_of(stored)?, subject.clone())),
             Source::Given(program, subject) => Ok(((**program).clone(), subject.clone())),
         }
     }
@@ -454,18 +485,19 @@ fn subject(path: &Path, function: Option<&str>) -> String {
     }
 }
 
-pub(crate) fn manifest(program: &Program) -> Result<Option<Manifest>, ResolveError> {
-    if !program.format.is_script() {
-        return Ok(None);
-    }
-    // What is no text has no header; the sandbox says what is wrong with it.
-    let source = std::str::from_utf8(&program.bytes).unwrap_or("");
-    Ok(Manifest::of_script(source)?)
+/// The header of a script. What is no text has none; the sandbox says what is
+/// wrong with it.
+pub(crate) fn header(program: &Program) -> Result<Option<Manifest>, ManifestError> {
+    Manifest::of_script(std::str::from_utf8(&program.bytes).unwrap_or(""))
 }
 
 /// What the program says of itself lowers; what the operator says holds.
 fn limits(request: &RunRequest, manifest: Option<&Manifest>, base: &Limits) -> Result<Limits, LimitError> {
-    let own = manifest.map_or_else(|| base.clone(), |manifest| manifest.limits.lowering(base));
+    let mut base = base.clone();
+    if matches!(request.source, Source::Tool(..)) {
+        base.deadline = base.deadline.min(TOOL_DEADLINE);
+    }
+    let own = manifest.map_or_else(|| base.clone(), |manifest| manifest.limits.lowering(&base));
     let mut limits = request.limits.over(&own)?;
     limits.output_bytes = request.output_bytes.unwrap_or(limits.output_bytes);
     Ok(limits)
@@ -494,56 +526,9 @@ fn params(request: &RunRequest, manifest: Option<&Manifest>, entry: &Entry, text
         return Err(ResolveError::ParamsTooLong(bytes));
     }
     match (manifest, given) {
-        (Some(manifest), given) => Ok(manifest.params.complete(&given)?),
-        (None, Value::Object(given)) => Ok(given),
-        (None, _) => Ok(Map::new()),
-    }
-}
-
-/// What a program is and asks for, as shown before anybody runs it.
-#[derive(Debug, serde::Serialize)]
-pub struct Inspected {
-    /// Its file's name.
-    pub name: String,
-    /// Its bytes' SHA-256.
-    pub digest: Digest,
-    /// How many bytes it has.
-    pub size: usize,
-    /// Shape, functions, imports.
-    #[serde(flatten)]
-    pub inspection: wardroom_host::Inspection,
-    /// What its header asks for, as it stands there; none: it has no header.
-    pub requests: Option<Vec<String>>,
-    /// What its header calls it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    /// What it does, as its header says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// JSON Schema of its header's params.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub params: Option<Value>,
-}
-
-impl Wardroom {
-    /// What a program is and asks for.
-    ///
-    /// # Errors
-    ///
-    /// [`ResolveError`] where it is no program that can be run here.
-    pub async fn inspect(&self, name: &ProgramName) -> Result<Inspected, ResolveError> {
-        let (program, _) = read_program(name)?;
-        let manifest = manifest(&program)?;
-        let inspection = self.host()?.inspect(&program).await?;
-        Ok(Inspected {
-            name: program.name.clone(),
-            digest: program.digest,
-            size: program.bytes.len(),
-            inspection,
-            requests: manifest.as_ref().map(Manifest::request_texts),
-            title: manifest.as_ref().and_then(|manifest| manifest.name.clone()),
-            description: manifest.as_ref().and_then(|manifest| manifest.description.clone()),
-            params: manifest.map(|manifest| manifest.params.schema()),
-        })
+        // A function's params are those of its type, and a command has none.
+        (Some(manifest), given) if matches!(entry, Entry::Task | Entry::Script) => Ok(manifest.params.complete(&given)?),
+        (_, Value::Object(given)) => Ok(given),
+        (_, _) => Ok(Map::new()),
     }
 }

@@ -1,5 +1,5 @@
-//! The bytes that tasks pin: `components/`, one file a digest, looked at whenever
-//! they are read.
+//! The bytes that tasks and plugins pin: `components/`, one file a digest, looked
+//! at whenever they are read.
 
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use wardroom_core::blame::Blame;
 use wardroom_core::id::Digest;
+use wardroom_core::plugin::PluginName;
 use wardroom_core::program::{Format, Program, ProgramName};
 
 use super::resolve::{ResolveError, read_program};
@@ -31,6 +32,9 @@ pub struct StoredProgram {
     pub digest: Digest,
     /// What they are.
     pub format: Format,
+    /// The plugin that they were of, where they were installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginName>,
 }
 
 /// Bytes that are not there, or are others.
@@ -133,9 +137,13 @@ impl Components {
     /// Stores a program's bytes, whole or not at all.
     pub(crate) fn put(&self, program: &Program) -> Result<(), StoreError> {
         let path = self.path(program.digest, program.format);
-        let known = StoredProgram { name: program.name.clone(), function: None, digest: program.digest, format: program.format };
+        let known =
+            StoredProgram { name: program.name.clone(), function: None, digest: program.digest, format: program.format, plugin: None };
         if self.load(&known).is_ok() {
-            return Ok(());
+            // As if it were new: no sweep takes it before the row is there that
+            // pins it.
+            let touched = std::fs::File::open(&path).and_then(|file| file.set_modified(std::time::SystemTime::now()));
+            return touched.map_err(|source| StoreError::Io { path, source });
         }
         self.write(&path, &program.bytes).map_err(|source| StoreError::Io { path, source })
     }
@@ -151,7 +159,9 @@ impl Components {
         if written.is_err() {
             drop(std::fs::remove_file(&fresh));
         }
-        written
+        written?;
+        // The name is on the disk before any row that needs it.
+        std::fs::File::open(&self.0)?.sync_all()
     }
 
     /// The stored bytes, if they still are those.

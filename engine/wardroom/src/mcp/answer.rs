@@ -13,6 +13,7 @@ use crate::error::CommandError;
 use crate::execution::ExecuteError;
 use crate::execution::manage::ManageError;
 use crate::execution::resolve::ResolveError;
+use crate::plugin::PluginError;
 use crate::task::TaskError;
 use crate::template::UnknownTemplate;
 use crate::vault::VaultUseError;
@@ -228,6 +229,22 @@ impl From<ApprovalError> for Refused {
             ApprovalError::Task(error) => error.into(),
             ApprovalError::Credential(error) => error.into(),
             error => worded("validation_error", error),
+        }
+    }
+}
+
+impl From<PluginError> for Refused {
+    fn from(error: PluginError) -> Self {
+        match error {
+            PluginError::Resolve(error) => (*error).into(),
+            error => {
+                let code = match &error {
+                    PluginError::Unknown { .. } | PluginError::NoFunction { .. } | PluginError::NotExposed(_) => "plugin_not_found",
+                    PluginError::Altered(_) | PluginError::Seal(_) | PluginError::Db(_) | PluginError::Store(_) => "internal_error",
+                    _ => "validation_error",
+                };
+                worded(code, error)
+            }
         }
     }
 }

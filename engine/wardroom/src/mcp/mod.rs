@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  stdio.rs ─▶ Server (here) ─▶ tool.rs: name, profile, schema ─▶ tools/: one file a subject
-//!                  │               typed.rs: the tasks that were exposed │
+//!                  │               typed.rs, function.rs: what was exposed │
 //!                  ├─▶ resource.rs, prompt.rs                         └─▶ answer.rs: bounded, neutralised
 //!                  └◀─ news.rs: what changed, in whichever process
 //! ```
@@ -16,6 +16,7 @@ mod answer;
 pub mod client;
 mod consent;
 mod declarations;
+mod function;
 mod news;
 mod prompt;
 mod resource;
@@ -209,6 +210,7 @@ impl ServerHandler for Server {
     async fn list_tools(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Result<ListToolsResult, ErrorData> {
         let mut all = tool::listed(self.options.profile);
         all.extend(typed::listed(self)?);
+        all.extend(function::listed(self)?);
         Ok(ListToolsResult::with_all_items(all))
     }
 

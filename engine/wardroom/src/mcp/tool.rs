@@ -14,7 +14,7 @@ use wardroom_core::text::nearest;
 use super::answer::{Answer, Refused};
 use super::consent::{self, Asked};
 use super::tools::{approvals, credentials, executions, programs, scripts, status, tasks};
-use super::{Profile, Server, typed};
+use super::{Profile, Server, function, typed};
 
 /// Bytes of the arguments of one call, as JSON text.
 pub(super) const MAX_ARGUMENTS: usize = 1 << 20;
@@ -117,10 +117,11 @@ pub(super) async fn call(
     let done = |answer: Result<Answer, Refused>| answer.map_or_else(Refused::into_result, Answer::into_result).into();
     let profile = server.options.profile;
     let Some(ready) = READY.iter().find(|ready| ready.tool.name == request.name) else {
-        return match typed::call(server, &request, &context).await {
-            Some(answer) => Ok(done(answer)),
-            None => Err(unknown(&request.name, profile)),
+        let answer = match typed::call(server, &request, &context).await {
+            None => function::call(server, &request, &context).await,
+            answer => answer,
         };
+        return answer.map(done).ok_or_else(|| unknown(&request.name, profile));
     };
     if ready.tool.least > profile {
         server.note_refused(ready.tool.name).await;
@@ -154,12 +155,18 @@ fn unknown(name: &str, profile: Profile) -> ErrorData {
 }
 
 fn checked(ready: &Ready, arguments: &Map<String, Value>) -> Result<(), Refused> {
+    checked_by(ready.check.as_ref(), arguments)
+}
+
+/// Arguments are what the published schema says, and not too long; without a
+/// schema that holds, none are.
+pub(super) fn checked_by(check: Option<&Validator>, arguments: &Map<String, Value>) -> Result<(), Refused> {
     let arguments = Value::Object(arguments.clone());
     let bytes = arguments.to_string().len();
     if bytes > MAX_ARGUMENTS {
         return Err(Refused::arguments(format!("the arguments have {bytes} bytes: expected at most {MAX_ARGUMENTS}")));
     }
-    let Some(check) = &ready.check else { return Err(Refused::arguments("the tool's schema does not hold")) };
+    let Some(check) = check else { return Err(Refused::arguments("the tool's schema does not hold")) };
     let faults: Vec<String> = check.iter_errors(&arguments).take(5).map(|fault| fault_words(&fault)).collect();
     if faults.is_empty() { Ok(()) } else { Err(Refused::arguments(faults.join("; "))) }
 }

@@ -12,7 +12,7 @@ use wardroom_host::package::{Wit, declared_params, package};
 
 use super::language::{Output, Recipe, Step};
 use super::{BUILD, Project, ProjectError};
-use crate::execution::resolve::Inspected;
+use crate::plugin::Inspected;
 use crate::wardroom::Wardroom;
 
 /// A plugin that was built.

@@ -142,6 +142,7 @@ pub async fn run(wardroom: &Arc<Wardroom>, project: &Project, case: &Case, cance
             offered: Map::new(),
             text_params: Vec::new(),
             args: case.args.clone(),
+            stdin: Vec::new(),
             limits: NamedLimits::default(),
             output_bytes: None,
         })

@@ -58,11 +58,17 @@ impl Wardroom {
         if subject == TRIED {
             return Err(ManageError::Tried { id: record.summary.id }.into());
         }
-        let name = ProgramName::parse(subject)?;
-        let base = name.path.parent().unwrap_or(std::path::Path::new("/")).to_owned();
+        let (source, base) = match self.source_of_subject(subject)? {
+            Some(source) => (source, std::path::PathBuf::from("/")),
+            None => {
+                let name = ProgramName::parse(subject)?;
+                let base = name.path.parent().unwrap_or(std::path::Path::new("/")).to_owned();
+                (Source::File(name), base)
+            }
+        };
         let limits = NamedLimits::default();
         let request = RunRequest {
-            source: Source::File(name),
+            source,
             id,
             attempt,
             base,
@@ -72,6 +78,7 @@ impl Wardroom {
             offered,
             text_params,
             args: Vec::new(),
+            stdin: Vec::new(),
             limits,
             output_bytes: None,
         };

@@ -141,6 +141,7 @@ impl Task {
             offered: run.offered,
             text_params: run.text_params,
             args: definition.args.clone(),
+            stdin: Vec::new(),
             limits: definition.limits.clone(),
             output_bytes: None,
         }
@@ -153,7 +154,11 @@ impl Task {
             name: self.name().to_string(),
             title: definition.title,
             description: definition.description,
-            program: ProgramName { path: definition.origin, function: definition.program.function }.to_string(),
+            // A plugin's function is part of its own name.
+            program: match definition.program.plugin {
+                Some(_) => definition.origin.display().to_string(),
+                None => ProgramName { path: definition.origin, function: definition.program.function }.to_string(),
+            },
             args: definition.args,
             tags: definition.tags,
             cron: definition.when.cron,

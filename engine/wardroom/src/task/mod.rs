@@ -23,6 +23,7 @@ use wardroom_core::credential::CredentialName;
 use wardroom_core::execution::Status;
 use wardroom_core::id::ExecutionId;
 use wardroom_core::limit::LimitError;
+use wardroom_core::plugin::of_tool_subject;
 use wardroom_core::program::ProgramNameError;
 use wardroom_core::task::{TaskId, TaskName, TaskNameError};
 use wardroom_core::text::nearest;
@@ -37,6 +38,7 @@ use crate::execution::grants::{GrantError, GrantTexts};
 use crate::execution::manage::ManageError;
 use crate::execution::resolve::ResolveError;
 use crate::execution::store::StoreError;
+use crate::plugin::PluginError;
 use crate::wardroom::Wardroom;
 use definition::{LinkNames, Task};
 use draft::TaskDraft;
@@ -136,6 +138,9 @@ pub enum TaskError {
         /// By whom.
         users: Vec<String>,
     },
+    /// The plugin that it runs.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
     /// One of its executions.
     #[error(transparent)]
     Manage(#[from] ManageError),
@@ -151,6 +156,7 @@ impl TaskError {
         match self {
             Self::Resolve(error) => error.blame(),
             Self::Store(error) => error.blame(),
+            Self::Plugin(error) => error.blame(),
             Self::Manage(error) => error.blame(),
             Self::Db(error) => error.blame(),
             Self::Damaged { .. } => Blame::Host,
@@ -257,8 +263,8 @@ impl Wardroom {
         Ok(self.db.task_by_id(id)?.map(|task| task.name.to_string()))
     }
 
-    /// A subject in a person's words: `task nightly` for a task's, else as it
-    /// is.
+    /// A subject in a person's words: `task nightly` for a task's, `tool
+    /// weather.now` for a tool's, else as it is.
     ///
     /// # Errors
     ///
@@ -268,7 +274,8 @@ impl Wardroom {
             Some(id) => self.task_name(id)?,
             None => None,
         };
-        Ok(name.map_or_else(|| subject.to_owned(), |name| format!("task {name}")))
+        let tool = || of_tool_subject(subject).map_or_else(|| subject.to_owned(), |tool| format!("tool {tool}"));
+        Ok(name.map_or_else(tool, |name| format!("task {name}")))
     }
 
     /// Pauses a task: it has no due slots until it is resumed. What runs goes
@@ -381,12 +388,13 @@ impl Wardroom {
         Ok(users)
     }
 
-    /// Removes bytes that no task and no execution that could be run again
-    /// pins.
+    /// Removes bytes that no task, no plugin and no execution that could be run
+    /// again pins.
     pub(crate) fn sweep_components(&self) -> Result<(), TaskError> {
         let components = self.components();
-        let pinned: Vec<_> =
+        let mut pinned: Vec<_> =
             self.tasks()?.iter().map(|task| components.path(task.definition.program.digest, task.definition.program.format)).collect();
+        pinned.extend(self.db.plugin_bytes()?.into_iter().map(|(digest, format)| components.path(digest, format)));
         components.sweep(&pinned);
         Ok(())
     }

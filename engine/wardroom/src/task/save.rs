@@ -203,6 +203,7 @@ impl Wardroom {
                 function: source.function().map(str::to_owned),
                 digest: program.digest,
                 format: program.format,
+                plugin: source.plugin().cloned(),
             },
             origin,
             args: draft.args.clone(),
@@ -241,6 +242,18 @@ impl Wardroom {
             return Ok((Source::Given(program.clone(), id.subject()), origin));
         }
         let mut name = ProgramName::parse(&saving.draft.program)?;
+        // What it is of already is that, whatever file has its name by now.
+        let same = saving.seen.filter(|seen| seen.definition.origin == name.path && seen.definition.program.plugin.is_some());
+        let installed = match same {
+            Some(_) => self.installed(&name)?,
+            None => self.installed_from(saving.base, &name)?,
+        };
+        if let Some(seen) = same.filter(|_| matches!(saving.bytes, Bytes::Pinned)) {
+            return Ok((Source::Task(seen.definition.program.clone(), id), name.path));
+        }
+        if let Some(installed) = installed {
+            return Ok((Source::Task(installed.stored(), id), PathBuf::from(installed.dotted())));
+        }
         name.path = located(saving.base, &name.path);
         if let Some(seen) = saving.seen.filter(|_| matches!(saving.bytes, Bytes::Pinned))
             && seen.definition.origin == name.path
@@ -292,6 +305,7 @@ impl Wardroom {
             offered: Map::new(),
             text_params: saving.text_params.clone(),
             args: saving.draft.args.clone(),
+            stdin: Vec::new(),
             limits: saving.draft.limits.clone(),
             output_bytes: None,
         }

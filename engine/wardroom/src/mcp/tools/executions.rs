@@ -143,7 +143,7 @@ fn execute_task(call: Call<'_>) -> Done<'_> {
 }
 
 impl Server {
-    pub(super) fn occasion(&self) -> Occasion {
+    pub(in super::super) fn occasion(&self) -> Occasion {
         Occasion { session: Some(self.session.clone()), ..Occasion::default() }
     }
 

@@ -70,6 +70,7 @@ fn run_script(call: Call<'_>) -> Done<'_> {
             offered: Map::new(),
             text_params: Vec::new(),
             args: Vec::new(),
+            stdin: Vec::new(),
             limits: NamedLimits { timeout: Some(DurationText(timeout)), ..NamedLimits::default() },
             output_bytes: None,
         };

@@ -1,0 +1,238 @@
+//! Installing, upgrading, going back and removing: everything that can be judged
+//! is judged first, then bytes are stored, then one transaction says so.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::json;
+use wardroom_core::id::Digest;
+use wardroom_core::plugin::PluginName;
+use wardroom_core::program::{Program, ProgramName};
+use wardroom_db::{Keeping, PluginChange, PluginRecord, Standing};
+
+use super::metadata::Examined;
+use super::seal::SealKey;
+use super::{Plugin, PluginError, PluginFunction, RequestView, Summary, unsealed};
+use crate::audit::{self, event};
+use crate::execution::changed::Changed;
+use crate::execution::resolve::read_program;
+use crate::task::definition::Task;
+use crate::template;
+use crate::wardroom::Wardroom;
+
+/// How two versions of a plugin differ.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Functions that the new one has and the old did not.
+    pub added: Vec<String>,
+    /// Functions that are gone.
+    pub removed: Vec<String>,
+    /// Functions that take or give something else.
+    pub changed: Vec<String>,
+    /// What the new one asks for and the old did not.
+    pub requested: Vec<RequestView>,
+    /// What it asks for no more.
+    pub dropped: Vec<RequestView>,
+    /// The old one had a manifest, and the new one has none.
+    pub is_undeclared_now: bool,
+}
+
+impl Difference {
+    /// The new one asks for more: without a manifest it asks for whatever is
+    /// granted.
+    #[must_use]
+    pub fn asks_for_more(&self) -> bool {
+        !self.requested.is_empty() || self.is_undeclared_now
+    }
+}
+
+/// A plugin that has other bytes now.
+#[derive(Debug)]
+pub struct Upgraded {
+    /// As it is now.
+    pub plugin: Plugin,
+    /// The bytes that it had.
+    pub before: Digest,
+    /// How it differs from what it was.
+    pub difference: Difference,
+    /// It keeps its grants and stays exposed.
+    pub keeps_grants: bool,
+    /// Functions that were exposed before and are no more.
+    pub unexposed: Vec<String>,
+}
+
+impl Wardroom {
+    /// Installs a program under a name: that which is said, or its manifest's, or
+    /// its file's.
+    ///
+    /// # Errors
+    ///
+    /// [`PluginError`] says why it cannot be installed; nothing is changed then.
+    pub async fn install_plugin(&self, file: &Path, name: Option<&str>) -> Result<Plugin, PluginError> {
+        let (program, _) = read_program(&ProgramName { path: file.to_owned(), function: None })?;
+        let manifest = self.manifest(&program).await?;
+        let own = manifest.and_then(|manifest| manifest.name);
+        let name = plugin_name(file, name, own.as_deref())?;
+        if template::of_path(Path::new(name.as_str())).is_some() {
+            return Err(PluginError::Template(name));
+        }
+        if self.db.plugin(&name, Standing::Current)?.is_some() {
+            return Err(PluginError::Exists(name));
+        }
+        let examined = self.examine(&name, &program).await?;
+        let record = self.stage(&name, &program, &examined)?;
+        let events = self.audited(|| audit::by_asker(record.installed_at, event::PLUGIN_INSTALLED, name.as_str(), detail(&record)))?;
+        let changed = self.db.install_plugin(record.clone(), examined.details, events).await?;
+        done(changed, &name)?;
+        // What an installation left that did not come to its end.
+        drop(self.sweep_components());
+        Ok(Plugin { record, summary: examined.summary })
+    }
+
+    /// Gives a plugin a file's bytes. Its grants and what is exposed of it stay
+    /// only where a person said so at a terminal and nothing more is asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`PluginError`] says why it cannot be; nothing is changed then.
+    pub async fn upgrade_plugin(&self, name: &str, file: &Path, is_at_terminal: bool) -> Result<Upgraded, PluginError> {
+        let old = self.plugin(name)?;
+        let (program, _) = read_program(&ProgramName { path: file.to_owned(), function: None })?;
+        let name = old.name().clone();
+        if program.digest == old.digest() {
+            return Err(PluginError::Same { name, digest: program.digest });
+        }
+        let examined = self.examine(&name, &program).await?;
+        let record = self.stage(&name, &program, &examined)?;
+        let (old_functions, _) = self.plugin_functions(&old)?;
+        let new_functions: Vec<PluginFunction> =
+            serde_json::from_str(&examined.details.functions).map_err(|_| PluginError::Altered(name.clone()))?;
+        let difference = difference((&old.summary, &old_functions), (&examined.summary, &new_functions));
+        let keeps_grants = is_at_terminal && !difference.asks_for_more();
+        let callable = new_functions.iter().filter(|function| function.unsupported.is_none()).map(|function| function.name.clone());
+        let keeping = if keeps_grants { Keeping::Grants(callable.collect()) } else { Keeping::Nothing };
+        let exposed = self.exposed_of(&name)?;
+        let detail = json!({ "digest": record.digest.to_string(), "before": old.digest().to_string(), "keeps_grants": keeps_grants });
+        let events = self.audited(|| audit::by_asker(record.installed_at, event::PLUGIN_UPGRADED, name.as_str(), detail))?;
+        let changed = self.db.replace_plugin(old.digest(), record.clone(), examined.details, keeping, events).await?;
+        done(changed, &name)?;
+        drop(self.sweep_components());
+        self.tell_changed(&[Changed::Tools]).await;
+        let now = self.exposed_of(&name)?;
+        let unexposed = exposed.into_iter().filter(|function| !now.contains(function)).collect();
+        let plugin = Plugin { record, summary: examined.summary };
+        Ok(Upgraded { plugin, before: old.digest(), difference, keeps_grants, unexposed })
+    }
+
+    /// Gives a plugin back the bytes that it had before its last upgrade, with
+    /// what those were granted.
+    ///
+    /// # Errors
+    ///
+    /// [`PluginError::NothingBefore`], [`PluginError::Store`] where those bytes
+    /// are gone, and what finding it says.
+    pub async fn roll_back_plugin(&self, name: &str) -> Result<Plugin, PluginError> {
+        let plugin = self.plugin(name)?;
+        let name = plugin.name().clone();
+        let before = self.db.plugin(&name, Standing::Previous)?.ok_or_else(|| PluginError::NothingBefore(name.clone()))?;
+        let before = unsealed(&SealKey::read(&self.home.plugins_key())?, before)?;
+        let (functions, _) = self.plugin_functions(&before)?;
+        if let Some(function) = functions.first() {
+            drop(self.components().load(&before.stored(function))?);
+        }
+        let detail = json!({ "digest": before.digest().to_string(), "before": plugin.digest().to_string() });
+        let events = self.audited(|| audit::by_asker(self.clock.now(), event::PLUGIN_ROLLED_BACK, name.as_str(), detail))?;
+        let changed = self.db.roll_back_plugin(&name, plugin.digest(), events).await?;
+        done(changed, &name)?;
+        self.tell_changed(&[Changed::Tools]).await;
+        Ok(before)
+    }
+
+    /// Removes a plugin with its grants and its state, unless tasks run it. Also
+    /// one whose row is altered.
+    ///
+    /// # Errors
+    ///
+    /// [`PluginError::Unknown`], [`PluginError::InUse`] with the tasks, or
+    /// [`PluginError::Db`].
+    pub async fn remove_plugin(&self, name: &str) -> Result<(), PluginError> {
+        let parsed = name.parse::<PluginName>().map_err(|_| self.unknown_plugin(name))?;
+        let uses = |task: &Task| task.definition.program.plugin.as_ref() == Some(&parsed);
+        let tasks = self.db.tasks()?.into_iter().filter_map(|record| Task::read(record).ok());
+        let tasks: Vec<String> = tasks.filter(uses).map(|task| task.name().to_string()).collect();
+        if !tasks.is_empty() {
+            return Err(PluginError::InUse { name: parsed, tasks });
+        }
+        let events = self.audited(|| audit::by_asker(self.clock.now(), event::PLUGIN_REMOVED, name, json!({})))?;
+        match self.db.remove_plugin(&parsed, events).await? {
+            PluginChange::Missing => Err(self.unknown_plugin(name)),
+            changed => {
+                drop(self.sweep_components());
+                self.tell_changed(&[Changed::Tools]).await;
+                done(changed, &parsed)
+            }
+        }
+    }
+
+    /// Stores the bytes, and answers the row that will say so.
+    fn stage(&self, name: &PluginName, program: &Program, examined: &Examined) -> Result<PluginRecord, PluginError> {
+        let key = SealKey::read_or_make(&self.home.plugins_key())?;
+        self.components().put(program)?;
+        let record = PluginRecord {
+            name: name.clone(),
+            digest: program.digest,
+            format: program.format,
+            size: program.bytes.len() as u64,
+            installed_at: self.clock.now(),
+            summary: serde_json::to_string(&examined.summary).map_err(|_| PluginError::TooMuch)?,
+            seal: String::new(),
+        };
+        Ok(PluginRecord { seal: key.over(&record, &examined.summary.details), ..record })
+    }
+}
+
+fn detail(record: &PluginRecord) -> serde_json::Value {
+    json!({ "digest": record.digest.to_string(), "size": record.size })
+}
+
+fn done(change: PluginChange, name: &PluginName) -> Result<(), PluginError> {
+    match change {
+        PluginChange::Done => Ok(()),
+        PluginChange::NameTaken => Err(PluginError::Exists(name.clone())),
+        PluginChange::Full => Err(PluginError::Full),
+        PluginChange::Missing | PluginChange::Changed => Err(PluginError::Changed(name.clone())),
+    }
+}
+
+/// That which is said, or the manifest's, or the file's without its ending.
+fn plugin_name(file: &Path, said: Option<&str>, own: Option<&str>) -> Result<PluginName, PluginError> {
+    if let Some(said) = said {
+        return Ok(said.parse()?);
+    }
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    own.unwrap_or(&stem).parse().map_err(|source| PluginError::NoName { path: file.to_owned(), source })
+}
+
+fn difference(old: (&Summary, &[PluginFunction]), new: (&Summary, &[PluginFunction])) -> Difference {
+    let find = |functions: &[PluginFunction], name: &str| functions.iter().find(|function| function.name == name).cloned();
+    let names = |from: &[PluginFunction], other: &[PluginFunction]| {
+        let missing = from.iter().filter(|function| find(other, &function.name).is_none());
+        missing.map(|function| function.name.clone()).collect()
+    };
+    let requests = |from: &Summary, other: &Summary| {
+        let asks =
+            |request: &RequestView| other.requests.iter().any(|own| own.capability == request.capability && own.scope == request.scope);
+        from.requests.iter().filter(|request| !asks(request)).cloned().collect()
+    };
+    let is_changed = |function: &&PluginFunction| {
+        find(old.1, &function.name).is_some_and(|old| (&old.params, &old.result) != (&function.params, &function.result))
+    };
+    Difference {
+        added: names(new.1, old.1),
+        removed: names(old.1, new.1),
+        changed: new.1.iter().filter(is_changed).map(|function| function.name.clone()).collect(),
+        requested: requests(new.0, old.0),
+        dropped: requests(old.0, new.0),
+        is_undeclared_now: old.0.is_declared && !new.0.is_declared,
+    }
+}
