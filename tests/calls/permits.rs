@@ -50,6 +50,7 @@ fn as_many_callers_as_may_run_at_once_all_get_what_they_call() {
         offered: serde_json::Map::new(),
         text_params: Vec::new(),
         args: Vec::new(),
+        stdin: Vec::new(),
         limits: NamedLimits::default(),
         output_bytes: None,
     };

@@ -2,6 +2,7 @@
 //! to assistants, with real guests of every shape.
 
 mod bad;
+mod calls;
 mod registry;
 mod tampered;
 

@@ -416,8 +416,8 @@ fn forget_others(connection: &Connection, name: &PluginName, kept: &[Digest]) ->
 /// these functions.
 fn keep(connection: &Connection, record: &PluginRecord, old: Digest, functions: &[String]) -> Result<(), DbError> {
     const GRANTS: &str = "
-        INSERT INTO grants (subject, digest, capability, scope, created_ms)
-        SELECT subject, ?1, capability, scope, ?2 FROM grants WHERE subject > ?3 AND subject < ?4 AND digest = ?5
+        INSERT INTO grants (subject, digest, capability, scope, callee, created_ms)
+        SELECT subject, ?1, capability, scope, callee, ?2 FROM grants WHERE subject > ?3 AND subject < ?4 AND digest = ?5
         ON CONFLICT DO NOTHING";
     const EXPOSED: &str = "
         INSERT INTO exposed_functions (plugin, function, digest, exposed_ms)
@@ -472,7 +472,7 @@ mod tests {
     }
 
     fn net() -> Vec<NewGrant> {
-        vec![NewGrant { capability: Capability::Net, scope: "https://a.example".to_owned() }]
+        vec![NewGrant { capability: Capability::Net, scope: "https://a.example".to_owned(), callee: None }]
     }
 
     async fn expose(database: &Database, text: &str, n: u8, function: &str) -> PluginChange {
@@ -540,6 +540,17 @@ mod tests {
         assert_eq!((granted(&database, "a.f", 1), granted(&database, "a.f", 3), granted(&database, "a.f", 4)), (0, 1, 1));
         assert_eq!(exposed(&database), ["ab.f"], "a function that is gone is exposed no more");
         assert_eq!(granted(&database, "tool:ab.f", 9), 1, "a namesake's beginning is another plugin");
+    }
+
+    #[tokio::test]
+    async fn a_kept_grant_to_call_keeps_what_it_meant() {
+        let home = Home::new();
+        let database = home.open();
+        assert_eq!(install(&database, "a", 1).await, PluginChange::Done);
+        let call = NewGrant { capability: Capability::Call, scope: "t".to_owned(), callee: Some("task:x".to_owned()) };
+        database.add_grants("a.f", digest(1), vec![call], at(1)).await.unwrap();
+        assert_eq!(replace(&database, "a", 1, 2, Keeping::Grants(Vec::new())).await, PluginChange::Done);
+        assert_eq!(database.grants("a.f", Some(digest(2))).unwrap()[0].callee.as_deref(), Some("task:x"));
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! and a run of it holds those and nothing of its caller's. Running it is for
 //! [`execution::child`](crate::execution).
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -22,7 +23,8 @@ use wardroom_db::DbError;
 use wardroom_schedule::rules::OverlapRule;
 
 use crate::execution::child::CalleeError;
-use crate::execution::resolve::{ResolveError, asked};
+use crate::execution::resolve::{ResolveError, RunRequest, asked};
+use crate::plugin::{ExposedTool, PluginError};
 use crate::schedule::operator_env;
 use crate::task::TaskError;
 use crate::task::definition::{Run, Task};
@@ -38,10 +40,12 @@ pub struct Callee {
     what: What,
 }
 
-/// The kinds of them; a function of an installed plugin is to be one more.
+/// The kinds of them.
 #[derive(Debug, Clone)]
 enum What {
     Task(Box<Task>),
+    /// A function of a plugin that the operator exposed.
+    Tool(Box<ExposedTool>),
 }
 
 /// What becomes of a call while the callee runs already.
@@ -84,6 +88,7 @@ impl Callee {
     pub fn subject(&self) -> String {
         match &self.what {
             What::Task(task) => task.id().subject(),
+            What::Tool(tool) => tool.plugin.name().tool_subject(&tool.function.name),
         }
     }
 
@@ -92,6 +97,7 @@ impl Callee {
     pub const fn is_exposed(&self) -> bool {
         match &self.what {
             What::Task(task) => task.record.is_exposed,
+            What::Tool(_) => true,
         }
     }
 
@@ -108,18 +114,29 @@ impl Callee {
                 OverlapRule::Queue => Beside::Waits,
                 OverlapRule::Skip | OverlapRule::CancelPrevious => Beside::Refused,
             },
+            What::Tool(_) => Beside::Runs,
         }
     }
 
     /// What programs and assistants are told of it. Nothing is compiled.
     #[must_use]
     pub fn view(&self, wardroom: &Wardroom) -> CalleeView {
-        let (description, params) = match &self.what {
-            What::Task(task) => about_task(wardroom, task),
+        let (description, params, result) = match &self.what {
+            What::Task(task) => {
+                let (description, params) = about_task(wardroom, task);
+                (description, params, None)
+            }
+            What::Tool(tool) => about_tool(tool),
         };
         let description = for_terminal_line(truncated(&description, MAX_ABOUT));
-        CalleeView { name: self.name.to_string(), description, params, result: None }
+        CalleeView { name: self.name.to_string(), description, params, result }
     }
+}
+
+fn about_tool(tool: &ExposedTool) -> (String, Value, Option<Value>) {
+    let own = tool.function.about.clone().or_else(|| tool.plugin.summary().description.clone());
+    let about = own.unwrap_or_else(|| format!("Runs {} of an installed plugin", tool.dotted()));
+    (about, tool.function.params.clone().unwrap_or_else(|| json!({ "type": "object" })), tool.function.result.clone())
 }
 
 fn about_task(wardroom: &Wardroom, task: &Task) -> (String, Value) {
@@ -157,8 +174,13 @@ impl Wardroom {
     /// [`CalleeError::Unknown`] with a near name, or [`CalleeError::Db`].
     pub fn callee(&self, name: &CalleeName) -> Result<Callee, CalleeError> {
         let unknown = |near| CalleeError::Unknown { name: name.clone(), near };
-        if name.task().is_none() {
-            return Err(unknown(None));
+        if name.function().is_some() {
+            return match self.exposed_tool(name.as_str()) {
+                Ok(tool) => Ok(Callee { name: name.clone(), what: What::Tool(Box::new(tool)) }),
+                Err(PluginError::Db(error)) => Err(error.into()),
+                // What is not exposed, or damaged, is not called.
+                Err(_) => Err(unknown(None)),
+            };
         }
         match self.task(name.as_str()) {
             Ok(task) => Ok(task.into()),
@@ -177,6 +199,15 @@ impl Wardroom {
     pub fn callees(&self) -> Result<Vec<Callee>, DbError> {
         let mut callees: Vec<Callee> =
             self.db.tasks()?.into_iter().filter_map(|record| Task::read(record).ok()).map(Callee::from).collect();
+        match self.exposed_tools() {
+            // A function whose name no grant could say is not called.
+            Ok(tools) => callees.extend(tools.into_iter().filter_map(|tool| {
+                let name = tool.dotted().parse().ok()?;
+                Some(Callee { name, what: What::Tool(Box::new(tool)) })
+            })),
+            Err(PluginError::Db(error)) => return Err(error),
+            Err(_) => {}
+        }
         callees.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(callees)
     }
@@ -201,7 +232,7 @@ impl Wardroom {
 
     /// Another execution of it runs, in whichever process.
     pub(crate) async fn runs_already(&self, callee: &Callee) -> Result<bool, DbError> {
-        let What::Task(task) = &callee.what;
+        let What::Task(task) = &callee.what else { return Ok(false) };
         let runs = || Ok::<_, DbError>(self.db.turn_of(task.id())?.is_some_and(|(_, runs)| runs));
         if !runs()? {
             return Ok(false);
@@ -216,9 +247,12 @@ impl Wardroom {
     pub(crate) async fn plan_call(&self, callee: &Callee, calling: Calling) -> Result<Plan, CallError> {
         let Calling { id, params, caller, session, remaining } = calling;
         let occasion = Occasion { caller: Some(caller), session, ..Occasion::default() };
-        let run = Run { id, attempt: 1, trigger: Trigger::Call, occasion, params, text_params: Vec::new(), offered: Map::new() };
         let request = match &callee.what {
-            What::Task(task) => task.request(run),
+            What::Task(task) => {
+                let (text_params, offered) = (Vec::new(), Map::new());
+                task.request(Run { id, attempt: 1, trigger: Trigger::Call, occasion, params, text_params, offered })
+            }
+            What::Tool(tool) => RunRequest { id, ..tool.request(params, PathBuf::from("/"), Trigger::Call, occasion) },
         };
         let refused = |error| CallError::Failed { failure: unplanned(callee, &error), id: None };
         let mut resolved = self.resolve(request).await.map_err(refused)?;
@@ -242,7 +276,11 @@ impl Wardroom {
 fn unplanned(callee: &Callee, error: &ResolveError) -> Failure {
     let own = |kind| {
         let name = callee.name();
-        Failure::new(kind, format!("`{name}` cannot be started as it is: `wardroom task check {name}` says why"))
+        let command = match &callee.what {
+            What::Task(_) => format!("wardroom task check {name}"),
+            What::Tool(tool) => format!("wardroom plugin verify {}", tool.plugin.name()),
+        };
+        Failure::new(kind, format!("`{name}` cannot be started as it is: `{command}` says why"))
     };
     match error {
         ResolveError::Param(_) | ResolveError::ParamsTooLong(_) | ResolveError::ParamsForCommand => {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::json;
 use wardroom_core::limit::SizeText;
@@ -82,7 +83,7 @@ impl PluginCommand {
         }
     }
 
-    pub(super) async fn execute(self, wardroom: &Wardroom) -> Result<ExitCode, CommandError> {
+    pub(super) async fn execute(self, wardroom: &Arc<Wardroom>) -> Result<ExitCode, CommandError> {
         match self {
             Self::Install { file, name, json } => {
                 let plugin = wardroom.install_plugin(&file, name.as_deref()).await?;

@@ -55,7 +55,7 @@ fn published(tool: &ExposedTool, hints: Hints) -> Tool {
 /// What the tool may do is what it was granted: without any, it reckons. What
 /// changes nothing has no further effect when it is done again.
 fn hints(grants: &[GrantRecord]) -> Hints {
-    let reaches = |grant: &GrantRecord| matches!(grant.capability, Capability::Net | Capability::Credentials);
+    let reaches = |grant: &GrantRecord| matches!(grant.capability, Capability::Net | Capability::Credentials | Capability::Call);
     let reads = |grant: &GrantRecord| match grant.capability {
         Capability::Read | Capability::Env => true,
         Capability::Sqlite => !grant.scope.ends_with(":write"),
@@ -144,6 +144,7 @@ mod tests {
             digest: Digest::from_bytes([0; 32]),
             capability: *capability,
             scope: (*scope).to_owned(),
+            callee: None,
             created_at: Timestamp::from_ms(0),
         };
         let Hints { read_only, destructive, idempotent, open_world } = hints(&grants.iter().map(record).collect::<Vec<_>>());
@@ -152,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_tool_is_said_to_do_what_it_was_granted_and_no_less() {
-        use Capability::{Credentials, Env, Net, Read, Sqlite, State, Write};
+        use Capability::{Call, Credentials, Env, Net, Read, Sqlite, State, Write};
         assert_eq!(of(&[]), (true, false, true, false));
         assert_eq!(of(&[(Read, "/a"), (Env, "A"), (Sqlite, "/a.db")]), (true, false, true, false));
         assert_eq!(of(&[(State, "4KiB")]), (false, false, false, false));
@@ -160,5 +161,6 @@ mod tests {
         assert_eq!(of(&[(Write, "/a")]), (false, true, false, false));
         assert_eq!(of(&[(Net, "https://a.example,GET")]), (false, true, false, true));
         assert_eq!(of(&[(Credentials, "A")]), (false, true, false, true));
+        assert_eq!(of(&[(Call, "task")]), (false, true, false, true), "whatever that does");
     }
 }

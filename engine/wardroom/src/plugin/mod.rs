@@ -47,6 +47,7 @@ pub use inspect::Inspected;
 pub use metadata::{Door, PluginFunction, Summary};
 pub use program::Installed;
 pub use tool::{Exposed, ExposedTool};
+pub(crate) use words::MEANS;
 pub use words::RequestView;
 
 /// What a plugin's task, command or script is called among its functions.

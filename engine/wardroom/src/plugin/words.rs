@@ -50,15 +50,17 @@ fn words(capability: Capability, scope: &str) -> String {
         Capability::Env => format!("the environment variable {scope}"),
         Capability::State => format!("keeping {scope} of state"),
         Capability::Credentials => scope.parse().map_or_else(|_| format!("the credential {scope}"), |scope| credential_words(&scope)),
+        Capability::Call => format!("calling {scope}, which runs with what it was granted itself"),
         _ => format!("{} {scope}", capability.name()),
     }
 }
 
 /// By which imports a program would use a capability.
-const MEANS: [(Capability, &[&str]); 7] = [
+pub(crate) const MEANS: [(Capability, &[&str]); 8] = [
     (Capability::Net, &["wasi:http/outgoing-handler", "wasi:sockets/"]),
     (Capability::Read, &["wasi:filesystem/"]),
     (Capability::Write, &["wasi:filesystem/"]),
+    (Capability::Call, &["wardroom:automation/call"]),
     (Capability::Sqlite, &["wardroom:automation/sqlite"]),
     (Capability::Env, &["wasi:cli/environment"]),
     (Capability::State, &["wardroom:automation/state"]),

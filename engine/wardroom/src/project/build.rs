@@ -12,7 +12,7 @@ use wardroom_host::package::{Wit, declared_params, package};
 
 use super::language::{Output, Recipe, Step};
 use super::{BUILD, Project, ProjectError};
-use crate::plugin::Inspected;
+use crate::plugin::{Inspected, MEANS};
 use crate::wardroom::Wardroom;
 
 /// A plugin that was built.
@@ -39,18 +39,6 @@ pub struct Surplus {
     /// The imports.
     pub imports: Vec<String>,
 }
-
-/// Which interfaces a capability is used by.
-const USES: [(Capability, &[&str]); 8] = [
-    (Capability::Net, &["wasi:http/outgoing-handler", "wasi:sockets/"]),
-    (Capability::Read, &["wasi:filesystem/"]),
-    (Capability::Write, &["wasi:filesystem/"]),
-    (Capability::Call, &["wardroom:automation/call"]),
-    (Capability::Sqlite, &["wardroom:automation/sqlite"]),
-    (Capability::Env, &["wasi:cli/environment"]),
-    (Capability::State, &["wardroom:automation/state"]),
-    (Capability::Credentials, &["wardroom:automation/credential"]),
-];
 
 /// Builds a project; the compiler speaks on our own standard error.
 ///
@@ -136,7 +124,7 @@ fn artifact(messages: &[u8]) -> Option<std::path::PathBuf> {
 }
 
 fn imports_of(capability: Capability, imports: &[String]) -> Vec<&String> {
-    let used = USES.iter().find(|(of, _)| *of == capability).map_or(&[] as &[&str], |(_, interfaces)| interfaces);
+    let used = MEANS.iter().find(|(of, _)| *of == capability).map_or(&[] as &[&str], |(_, interfaces)| interfaces);
     imports.iter().filter(|import| used.iter().any(|interface| import.starts_with(interface))).collect()
 }
 
@@ -154,13 +142,13 @@ fn imported_not_requested(manifest: &Manifest, imports: &[String]) -> Vec<Surplu
         Capability::Read => !files,
         other => !asks(manifest, *other),
     };
-    let unasked = USES.iter().map(|(capability, _)| *capability).filter(told);
+    let unasked = MEANS.iter().map(|(capability, _)| *capability).filter(told);
     let surplus = unasked.map(|capability| Surplus { capability, imports: imports_of(capability, imports).into_iter().cloned().collect() });
     surplus.filter(|surplus| !surplus.imports.is_empty()).collect()
 }
 
 fn requested_not_imported(manifest: &Manifest, imports: &[String]) -> Vec<Capability> {
-    let all = USES.iter().map(|(capability, _)| *capability);
+    let all = MEANS.iter().map(|(capability, _)| *capability);
     all.filter(|capability| asks(manifest, *capability) && imports_of(*capability, imports).is_empty()).collect()
 }
 
