@@ -42,8 +42,10 @@ fn main() -> ExitCode {
     if let Some((process::HELPER, command)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return process::helper(command);
     }
-    if arguments.first().is_some_and(|first| first == rows::mcp::BARE) {
-        return rows::mcp::bare();
+    match arguments.first().map(String::as_str) {
+        Some(rows::mcp::BARE) => return rows::mcp::bare(false),
+        Some(rows::mcp::BARE_WITH_ROWS) => return rows::mcp::bare(true),
+        _ => {}
     }
     let Some(arguments) = parse(arguments) else {
         eprintln!("{USAGE}\n\nNAME is one of:");

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use rmcp::handler::server::ServerHandler;
@@ -24,6 +24,7 @@ use wardroom::task::{Bytes, Saving};
 use wardroom_host::Silent;
 
 use super::{Effort, serving};
+use crate::bare::BareRows;
 use crate::measure::{Samples, interleaved, time};
 use crate::process::wardroom;
 use crate::report::Row;
@@ -37,6 +38,8 @@ const LIST_BUDGET: f64 = 50.0;
 const MEMORY_BUDGET: f64 = 60.0;
 /// The hidden argument that makes this program the bare server.
 pub(crate) const BARE: &str = "__bare-mcp";
+/// The same, with two rows of bare SQLite before each answer.
+pub(crate) const BARE_WITH_ROWS: &str = "__bare-mcp-with-rows";
 /// Tools of the list.
 const LISTED: usize = 100;
 /// Calls at once, where there are several.
@@ -53,7 +56,7 @@ pub(super) fn measure(effort: Effort) -> Result<Vec<Row>, Failed> {
 
 /// One call after the other, and several at once.
 fn calls(folder: &Path, effort: Effort) -> Result<Vec<Row>, Failed> {
-    let (mut ours, mut bare) = (Client::of_wardroom(folder)?, Client::of_bare()?);
+    let (mut ours, mut bare, mut rows_too) = (Client::of_wardroom(folder)?, Client::of_bare(BARE)?, Client::of_bare(BARE_WITH_ROWS)?);
     let (rounds, count) = (effort.rounds(3, 21), effort.rounds(200, 1000));
     let mut rows = Vec::new();
     for at_once in [1, IN_FLIGHT] {
@@ -67,6 +70,13 @@ fn calls(folder: &Path, effort: Effort) -> Result<Vec<Row>, Failed> {
         let (slow, bare_slow) = (Samples::new(slow).median(), Samples::new(bare_slow).median());
         let yardstick = format!("bare (p99 {} : {})", time(slow), time(bare_slow));
         rows.push(Row::ratio("mcp", format!("{what}, p50"), &pair, &yardstick, Some(CALL_BUDGET)));
+        // What a record costs, whoever makes it: no budget, but most of the distance.
+        let beside = interleaved(
+            rounds,
+            || Ok(Samples::new(ours.calls("task__task-0", count, at_once)?).median()),
+            || Ok(Samples::new(rows_too.calls("noop", count, at_once)?).median()),
+        )?;
+        rows.push(Row::ratio("mcp", format!("{what}, beside a bare tool with two bare rows"), &beside, "bare with rows", None));
     }
     Ok(rows)
 }
@@ -140,9 +150,9 @@ impl Client {
         Self::start(command)
     }
 
-    fn of_bare() -> Result<Self, Failed> {
+    fn of_bare(which: &str) -> Result<Self, Failed> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(BARE);
+        command.arg(which);
         Self::start(command)
     }
 
@@ -223,8 +233,11 @@ impl Drop for Client {
     }
 }
 
-/// A tool that does nothing and answers what ours answers at least.
-struct Bare;
+/// A tool that does nothing and answers what ours answers at least; it may write
+/// rows.
+struct Bare {
+    rows: Option<Mutex<BareRows>>,
+}
 
 impl ServerHandler for Bare {
     fn get_info(&self) -> ServerConfig {
@@ -236,15 +249,21 @@ impl ServerHandler for Bare {
     }
 
     async fn call_tool(&self, _: CallToolRequestParams, _: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
+        if let Some(rows) = &self.rows {
+            let written =
+                rows.lock().map_err(|error| error.to_string()).and_then(|mut rows| rows.write(1).map_err(|error| error.to_string()));
+            written.map_err(|error| ErrorData::internal_error(error, None))?;
+        }
         Ok(CallToolResult::structured(json!({ "result": null })).into())
     }
 }
 
 /// The bare server's whole life, with as many threads as ours.
-pub(crate) fn bare() -> ExitCode {
+pub(crate) fn bare(with_rows: bool) -> ExitCode {
     let Ok(runtime) = serving() else { return ExitCode::FAILURE };
     let served = runtime.block_on(async {
-        let running = Bare.serve(stdio_pipes()).await?;
+        let rows = with_rows.then(BareRows::new).transpose()?.map(Mutex::new);
+        let running = Bare { rows }.serve(stdio_pipes()).await?;
         running.waiting().await?;
         Ok::<(), Failed>(())
     });
