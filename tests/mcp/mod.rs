@@ -4,6 +4,8 @@ mod clients;
 mod code;
 mod escalation;
 mod fuzz;
+mod http;
+mod inspector;
 mod news;
 mod rights;
 mod story;

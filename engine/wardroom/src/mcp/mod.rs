@@ -8,6 +8,9 @@
 //!                  └◀─ news.rs: what changed, in whichever process
 //! ```
 //!
+//! A client is spoken to over standard input and output (stdio.rs), or over HTTP
+//! on loopback (http.rs).
+//!
 //! An assistant acts for the operator and is none. Nothing here grants, reveals
 //! or installs: what would need that becomes an [approval](crate::approval). What
 //! it changes and what it is refused is audited with its session.
@@ -16,6 +19,7 @@ mod answer;
 pub mod client;
 mod consent;
 mod declarations;
+pub mod http;
 mod news;
 mod prompt;
 mod resource;
