@@ -251,6 +251,8 @@ async fn converse(stream: TcpStream, inside: Arc<Inside>) {
 }
 
 type Body = BoxBody<Bytes, Infallible>;
+/// What is answered to who is not let in.
+type Refusal = Box<Response<Body>>;
 type Sessions = StreamableHttpService<Server, LocalSessionManager>;
 type Stateless = StreamableHttpService<Arc<Server>, LocalSessionManager>;
 
@@ -296,12 +298,12 @@ impl Inside {
         match self.admit(request).await {
             Ok(admitted) if is_stateless(admitted.headers()) => self.stateless.handle(admitted).await,
             Ok(admitted) => self.sessions.handle(admitted).await,
-            Err(refused) => refused,
+            Err(refused) => *refused,
         }
     }
 
     /// All checks, in the order in which they cost more.
-    async fn admit(&self, request: Request<Incoming>) -> Result<Request<Full<Bytes>>, Response<Body>> {
+    async fn admit(&self, request: Request<Incoming>) -> Result<Request<Full<Bytes>>, Refusal> {
         let (head, body) = request.into_parts();
         self.check_place(&head)?;
         if !single(&head.headers, &AUTHORIZATION).and_then(bearer).is_some_and(|given| self.token.is(given)) {
@@ -329,7 +331,7 @@ impl Inside {
 
     /// A page in a browser speaks to a name, not to this address, and says where
     /// it is from.
-    fn check_place(&self, head: &http::request::Parts) -> Result<(), Response<Body>> {
+    fn check_place(&self, head: &http::request::Parts) -> Result<(), Refusal> {
         let is_own = |name: &str| self.names.iter().any(|own| own.eq_ignore_ascii_case(name));
         let host = single(&head.headers, &HOST).and_then(|host| host.to_str().ok());
         let authority = head.uri.authority().is_none_or(|authority| is_own(authority.as_str()));
@@ -363,7 +365,7 @@ fn is_stateless(headers: &HeaderMap) -> bool {
     version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28.as_str()) && !headers.contains_key("mcp-session-id")
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Response<Body>> {
+async fn read(body: Incoming) -> Result<Bytes, Refusal> {
     match tokio::time::timeout(BODY_WITHIN, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "a body has at most 16 MiB")),
@@ -373,11 +375,11 @@ async fn read(body: Incoming) -> Result<Bytes, Response<Body>> {
 }
 
 /// Says no, and ends the connection: who is refused holds no place.
-fn refused(status: StatusCode, words: &'static str) -> Response<Body> {
+fn refused(status: StatusCode, words: &'static str) -> Refusal {
     let mut response = Response::new(Full::new(Bytes::from_static(words.as_bytes())).boxed());
     *response.status_mut() = status;
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
+    Box::new(response)
 }
 
 #[cfg(test)]
