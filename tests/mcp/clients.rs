@@ -11,7 +11,7 @@ use crate::support::home::{BINARY, Home};
 use crate::support::parts::needs;
 use crate::support::server::Server;
 
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     // Where cargo puts what it builds, whatever it was told.
     let target = PathBuf::from(BINARY).ancestors().nth(2).map(PathBuf::from).unwrap_or_default();
     target.join("clients")

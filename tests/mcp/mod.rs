@@ -5,6 +5,8 @@ mod code;
 mod escalation;
 mod functions;
 mod fuzz;
+mod http;
+mod inspector;
 mod news;
 mod rights;
 mod story;

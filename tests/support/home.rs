@@ -194,21 +194,22 @@ impl Running {
     }
 
     /// Waits until standard error holds the text.
-    pub(crate) fn until_stderr(&self, text: &str) {
-        self.until(&self.stderr, text);
+    pub(crate) fn until_stderr(&self, text: &str) -> String {
+        self.until(&self.stderr, text)
     }
 
     /// Waits until standard output holds the text.
     pub(crate) fn until_stdout(&self, text: &str) {
-        self.until(&self.stdout, text);
+        drop(self.until(&self.stdout, text));
     }
 
-    fn until(&self, stream: &Heard, text: &str) {
+    fn until(&self, stream: &Heard, text: &str) -> String {
         let holds = |bytes: &mut Vec<u8>| !String::from_utf8_lossy(bytes).contains(text);
         let (bytes, waited) = stream.more.wait_timeout_while(stream.bytes.lock().unwrap(), PATIENCE, holds).unwrap();
         let seen = String::from_utf8_lossy(&bytes).into_owned();
         drop(bytes);
         assert!(!waited.timed_out(), "waited in vain for `{text}`, saw:\n{seen}\n{}", self.stderr.text());
+        seen
     }
 
     /// Waits for the end; what does not end is killed, and fails.

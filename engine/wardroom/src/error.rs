@@ -16,6 +16,7 @@ use crate::execution::store::StoreError;
 use crate::home::HomeError;
 use crate::mcp::McpError;
 use crate::plugin::PluginError;
+use crate::mcp::http::TokenError;
 use crate::project::ProjectError;
 use crate::schedule::ServeError;
 use crate::task::TaskError;
@@ -333,7 +334,21 @@ impl From<McpError> for CommandError {
         match error {
             McpError::Begin(_) => Self::operator(error.to_string())
                 .hint("An MCP client starts this: `wardroom mcp --print-config claude` prints what goes into its settings."),
+            McpError::Address { .. } => {
+                Self::operator(error.to_string()).hint("With `--http 127.0.0.1:0`, the system chooses a free port.")
+            }
             _ => Self::host(error.to_string()),
+        }
+    }
+}
+
+impl From<TokenError> for CommandError {
+    fn from(error: TokenError) -> Self {
+        match &error {
+            TokenError::Open(path) => Self::operator(error.to_string()).hint(format!("`chmod 600 {}` keeps it to you.", path.display())),
+            TokenError::Form(path) => Self::operator(error.to_string()).hint(format!("Remove {}: a fresh one is made.", path.display())),
+            TokenError::File { .. } => Self::operator(error.to_string()),
+            TokenError::Random(_) => Self::host(error.to_string()),
         }
     }
 }

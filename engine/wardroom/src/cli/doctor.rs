@@ -58,6 +58,14 @@ impl DoctorArguments {
     }
 }
 
+fn listeners_finding(home: &crate::home::Home) -> Finding {
+    let listeners = crate::execution::session::listeners(home);
+    if listeners.is_empty() {
+        return finding("listeners", Verdict::Good, "none: nothing of this program listens on the network");
+    }
+    finding("listeners", Verdict::Good, format!("{}, for whoever has the token: `wardroom mcp --http`", listeners.join(", ")))
+}
+
 async fn look_at(wardroom: &crate::Wardroom) -> Result<Vec<Finding>, CommandError> {
     let home = wardroom.home();
     let mut findings = vec![
@@ -78,7 +86,7 @@ async fn look_at(wardroom: &crate::Wardroom) -> Result<Vec<Finding>, CommandErro
     for root in &wardroom.config().network.extra_roots {
         findings.push(finding("network", Verdict::Note, format!("trusts the certificates of {} too", root.display())));
     }
-    findings.push(finding("listeners", Verdict::Good, "none: nothing of this program listens on the network"));
+    findings.push(listeners_finding(home));
     findings.push(match wardroom.host() {
         Ok(host) => match host.allocation() {
             Ok(true) => finding("sandbox", Verdict::Good, "instances come from a pool"),

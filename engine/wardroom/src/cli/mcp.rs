@@ -1,5 +1,7 @@
 //! `wardroom mcp`.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use super::error::{CommandError, show_hint};
 use super::show;
 use super::task::here;
 use crate::mcp::client::Client;
+use crate::mcp::http::{Door, Token, loopback};
 use crate::mcp::{Profile, ServerOptions, serve_stdio};
 use crate::wardroom::Wardroom;
 
@@ -23,13 +26,32 @@ pub(super) struct McpArguments {
     /// Print what to put into a client's settings, and serve nothing
     #[arg(long, value_name = "CLIENT", value_parser = PossibleValuesParser::new(Client::ALL.map(Client::name)))]
     print_config: Option<String>,
+    /// Listen for clients on this machine over HTTP, instead of standard input: `127.0.0.1:PORT`; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<String>,
+    /// The file with the token that clients need; made where it is missing. Without, a fresh token is shown once at the start
+    #[arg(long, value_name = "FILE", requires = "http")]
+    token_file: Option<PathBuf>,
 }
 
 impl McpArguments {
     pub(super) async fn execute(self, wardroom: &Arc<Wardroom>) -> Result<ExitCode, CommandError> {
         let unknown = || CommandError::usage(format!("`{}` is no profile", self.profile));
         let profile = Profile::ALL.into_iter().find(|profile| profile.name() == self.profile).ok_or_else(unknown)?;
+        let address = self.http.as_deref().map(|text| {
+            loopback(text).ok_or_else(|| {
+                CommandError::usage(format!(
+                    "`{text}` is no address of this machine alone: expected 127.0.0.1:PORT, [::1]:PORT or localhost:PORT"
+                ))
+            })
+        });
+        let address = address.transpose()?;
         if let Some(client) = self.print_config.and_then(|name| Client::ALL.into_iter().find(|client| client.name() == name)) {
+            if let Some(address) = address {
+                show::json(&client.http_config(&format!("http://{address}/mcp")))?;
+                show_hint(&format!("Put it into {}; the token is not in it.", client.place()));
+                return Ok(ExitCode::SUCCESS);
+            }
             let program =
                 std::env::current_exe().map_err(|error| CommandError::host(format!("this program cannot find itself: {error}")))?;
             show::json(&client.config(&program, wardroom.home().path(), profile, self.elicitation.is_some()))?;
@@ -37,7 +59,30 @@ impl McpArguments {
             return Ok(ExitCode::SUCCESS);
         }
         let elicitation = self.elicitation.is_some();
-        serve_stdio(wardroom.clone(), ServerOptions { profile, base: here()?, elicitation }).await?;
+        let options = ServerOptions { profile, base: here()?, elicitation };
+        match address {
+            Some(address) => serve_http(wardroom, options, address, self.token_file).await?,
+            None => serve_stdio(wardroom.clone(), options).await?,
+        }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn serve_http(
+    wardroom: &Arc<Wardroom>,
+    options: ServerOptions,
+    address: SocketAddr,
+    file: Option<PathBuf>,
+) -> Result<(), CommandError> {
+    let token = match &file {
+        Some(path) => Token::in_file(path)?,
+        None => Token::fresh()?,
+    };
+    let door = Door::open(address, token).await?;
+    // Standard error, and nothing else: it is the operator's.
+    if file.is_none() {
+        show::line(&format!("token: {}", door.token().shown()));
+    }
+    show::line(&format!("serving MCP at {}", door.url()));
+    Ok(door.serve(wardroom.clone(), options).await?)
 }

@@ -100,7 +100,7 @@ enum Command {
     Unexpose(expose::UnexposeArguments),
     /// Run tasks when they are due, until told to stop
     Serve(serve::ServeArguments),
-    /// Serve an assistant over the Model Context Protocol, on standard input and output
+    /// Serve an assistant over the Model Context Protocol, on standard input and output or HTTP on this machine
     Mcp(mcp::McpArguments),
     /// How often tasks ran, how it went, and how long it took
     Stats(stats::StatsArguments),

@@ -4,6 +4,7 @@
 //! ```text
 //!  run/HOLDER.lock   held by flock while the process lives
 //!  run/HOLDER.sock   0600; one JSON line in, JSON lines out
+//!  run/HOLDER.http   where it listens on the network, if it does
 //!  run/HOLDER.lists  it wants to be told of changes (changed.rs); also HOLDER.items
 //!
 //!    {"cancel": ID}             ▶  {"ok": true}
@@ -39,6 +40,8 @@ use crate::home::Home;
 const MAX_REQUEST: u64 = 4096;
 /// How long a process may take to be asked, or to answer that it cancels.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How the file ends that says where a process listens on the network.
+const LISTENS: &str = "http";
 /// Who watches an execution is stirred at most once in so long.
 const STIR_EVERY: Duration = Duration::from_millis(100);
 
@@ -72,10 +75,10 @@ struct Reached {
 type Running = Arc<Mutex<HashMap<ExecutionId, Arc<Recorder>>>>;
 
 /// All files of a process.
-fn files(folder: &Path, holder: &str) -> [PathBuf; 4] {
+fn files(folder: &Path, holder: &str) -> [PathBuf; 5] {
     let [lists, items] = Interest::ALL.map(Interest::ending);
     // The lock last: while it is there, whoever looks finds the rest.
-    [lists, items, "sock", "lock"].map(|ending| folder.join(format!("{holder}.{ending}")))
+    [lists, items, LISTENS, "sock", "lock"].map(|ending| folder.join(format!("{holder}.{ending}")))
 }
 
 impl Session {
@@ -92,6 +95,11 @@ impl Session {
         let reached = Arc::new(Reached { running: Running::default(), woken: Notify::new(), listeners });
         drop(tokio::spawn(serve(listener, reached.clone())));
         Ok(Self { holder, folder, _lock: lock, reached, queued: Notify::new() })
+    }
+
+    /// Has others know that this process listens on the network, and where.
+    pub(crate) fn note_listener(&self, url: &str) -> Result<(), SessionError> {
+        std::fs::write(self.folder.join(format!("{}.{LISTENS}", self.holder)), url).map_err(|source| self.failed(source))
     }
 
     pub(super) fn failed(&self, source: std::io::Error) -> SessionError {
@@ -405,6 +413,18 @@ impl Peer<'_> {
             }
         }
     }
+}
+
+/// Where living processes on a data folder listen on the network.
+pub(crate) fn listeners(home: &Home) -> Vec<String> {
+    let entries = std::fs::read_dir(home.run()).into_iter().flatten().flatten().map(|entry| entry.path());
+    let listens = entries.filter(|path| path.extension().is_some_and(|ending| ending == LISTENS));
+    let mut found: Vec<String> = listens
+        .filter(|path| path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|holder| Peer { home, holder }.lives()))
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .collect();
+    found.sort();
+    found
 }
 
 async fn read_reply(replies: &mut BufReader<UnixStream>) -> std::io::Result<Option<Reply>> {

@@ -49,6 +49,31 @@ impl Client {
         }
     }
 
+    /// What to put there for a server that listens at `url`. A token stands in no
+    /// settings: clients that can take it from the environment do.
+    #[must_use]
+    pub fn http_config(self, url: &str) -> Value {
+        let token = match self {
+            Self::Claude => "Bearer ${WARDROOM_MCP_TOKEN}",
+            Self::Cursor | Self::Windsurf => "Bearer ${env:WARDROOM_MCP_TOKEN}",
+            // Asked for when it starts.
+            Self::Vscode => "Bearer ${input:WARDROOM_MCP_TOKEN}",
+            Self::Zed => "Bearer TOKEN",
+        };
+        let headers = json!({ "Authorization": token });
+        match self {
+            Self::Claude => json!({ "mcpServers": { "wardroom": { "type": "http", "url": url, "headers": headers } } }),
+            Self::Cursor => json!({ "mcpServers": { "wardroom": { "url": url, "headers": headers } } }),
+            Self::Windsurf => json!({ "mcpServers": { "wardroom": { "serverUrl": url, "headers": headers } } }),
+            Self::Vscode => {
+                let input =
+                    json!({ "type": "promptString", "id": "WARDROOM_MCP_TOKEN", "description": "Wardroom's token", "password": true });
+                json!({ "inputs": [input], "servers": { "wardroom": { "type": "http", "url": url, "headers": headers } } })
+            }
+            Self::Zed => json!({ "context_servers": { "wardroom": { "url": url, "headers": headers } } }),
+        }
+    }
+
     /// What to put there. Clients start a server without any variable of ours,
     /// so the data folder is an argument.
     #[must_use]

@@ -8,6 +8,9 @@
 //!                  └◀─ news.rs: what changed, in whichever process
 //! ```
 //!
+//! A client is spoken to over standard input and output (stdio.rs), or over HTTP
+//! on loopback (http.rs).
+//!
 //! An assistant acts for the operator and is none. Nothing here grants, reveals
 //! or installs: what would need that becomes an [approval](crate::approval). What
 //! it changes and what it is refused is audited with its session.
@@ -17,6 +20,7 @@ pub mod client;
 mod consent;
 mod declarations;
 mod function;
+pub mod http;
 mod news;
 mod prompt;
 mod resource;

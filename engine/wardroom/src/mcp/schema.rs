@@ -24,6 +24,43 @@ pub(super) fn answer(properties: Value) -> Value {
     json!({ "type": "object", "properties": all, "required": ["success"] })
 }
 
+/// The same schema in words that more clients read: some take one type in one
+/// place and no list of them, and no schema that says nothing.
+pub(super) fn portable(schema: Value) -> Value {
+    match schema {
+        Value::Object(mut fields) => {
+            if let Some(Value::Array(types)) = fields.get("type").cloned() {
+                fields.shift_remove("type");
+                fields.insert("anyOf".to_owned(), types.into_iter().map(|one| json!({ "type": one })).collect());
+            }
+            // What stands in `const`, `default` and the like is a value, and no schema.
+            for key in ["properties", "patternProperties", "$defs"] {
+                if let Some(Value::Object(named)) = fields.get_mut(key) {
+                    named.values_mut().for_each(|one| *one = portable(one.take()));
+                }
+            }
+            for key in ["anyOf", "oneOf", "allOf"] {
+                if let Some(Value::Array(all)) = fields.get_mut(key) {
+                    all.iter_mut().for_each(|one| *one = portable(one.take()));
+                }
+            }
+            for key in ["items", "additionalProperties"] {
+                if let Some(one) = fields.get_mut(key) {
+                    *one = portable(one.take());
+                }
+            }
+            if fields.is_empty() { any() } else { Value::Object(fields) }
+        }
+        other => other,
+    }
+}
+
+/// Any value at all.
+fn any() -> Value {
+    let types = ["object", "array", "string", "number", "boolean", "null"].map(|one| json!({ "type": one }));
+    json!({ "anyOf": types })
+}
+
 pub(super) fn text(about: &str) -> Value {
     json!({ "type": "string", "description": about })
 }
@@ -94,6 +131,28 @@ pub(super) fn grants() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_portable_form_lets_through_what_the_other_does() {
+        let plain = json!({ "type": ["object", "null"], "properties": {
+            "a": { "type": ["string", "null"], "maxLength": 2 }, "b": {}, "c": { "type": "array", "items": { "type": ["integer", "string"] } },
+        }, "required": ["a"] });
+        let said = portable(plain.clone());
+        assert!(!said.to_string().contains("\"type\":["), "{said}");
+        let (plain, said) = (jsonschema::validator_for(&plain).unwrap(), jsonschema::validator_for(&said).unwrap());
+        for value in [
+            json!(null),
+            json!({ "a": "xy" }),
+            json!({ "a": "xyz" }),
+            json!({ "a": null, "b": [1, { "x": null }], "c": [1, "x"] }),
+            json!({ "a": 1 }),
+            json!({ "a": "x", "c": [true] }),
+            json!({}),
+            json!("x"),
+        ] {
+            assert_eq!(plain.is_valid(&value), said.is_valid(&value), "{value}");
+        }
+    }
 
     #[test]
     fn a_schedule_is_one_of_three_and_nothing_else() {

@@ -15,9 +15,11 @@ use rmcp::ServiceExt as _;
 use rmcp::service::ServerInitializeError;
 use rmcp::transport::io::{StdioReader, stdio_pipes};
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{Server, ServerOptions};
+use crate::execution::session::SessionError;
 use crate::wardroom::Wardroom;
 
 /// How long answers may still take once the input has ended.
@@ -51,9 +53,39 @@ pub enum McpError {
     /// The client began with something else.
     #[error("the client does not speak MCP: {0}")]
     Begin(String),
+    /// The address for HTTP is not to be had.
+    #[error("{address} cannot be listened on: {source}")]
+    Address {
+        /// Which.
+        address: std::net::SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// This process cannot be known to others.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// The system does not let signals be heard.
     #[error("this process cannot be told to stop: {0}")]
     Signals(#[from] io::Error),
+}
+
+/// What tells this process to stop.
+pub(super) struct Stops {
+    terminated: Signal,
+    interrupted: Signal,
+}
+
+impl Stops {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { terminated: signal(SignalKind::terminate())?, interrupted: signal(SignalKind::interrupt())? })
+    }
+
+    pub(super) async fn told(&mut self) {
+        tokio::select! {
+            _ = self.terminated.recv() => {}
+            _ = self.interrupted.recv() => {}
+        }
+    }
 }
 
 /// Serves one client until its input ends or this process is told to stop; what
@@ -63,8 +95,7 @@ pub enum McpError {
 ///
 /// [`McpError`] where the client does not speak the protocol.
 pub async fn serve_stdio(wardroom: Arc<Wardroom>, options: ServerOptions) -> Result<(), McpError> {
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let mut interrupted = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+    let mut stops = Stops::new()?;
     let server = Server::new(wardroom.clone(), options);
     let answering = server.answering.clone();
     let (input, output) = stdio_pipes();
@@ -81,8 +112,7 @@ pub async fn serve_stdio(wardroom: Arc<Wardroom>, options: ServerOptions) -> Res
     };
     let over = async {
         let told = tokio::select! {
-            _ = terminated.recv() => true,
-            _ = interrupted.recv() => true,
+            () = stops.told() => true,
             _ = end.wait_for(|ended| *ended) => false,
         };
         if !told {
@@ -115,7 +145,7 @@ async fn last_answers(answering: &AtomicUsize) {
 
 /// What this process still runs ends with it. Whoever asks later finds that out
 /// by itself; now is better.
-async fn interrupt(wardroom: &Wardroom) {
+pub(super) async fn interrupt(wardroom: &Wardroom) {
     if let Some(session) = wardroom.own_session() {
         let interrupt = wardroom.database().interrupt(session.holder(), wardroom.now());
         drop(tokio::time::timeout(LAST_ANSWERS, interrupt).await);

@@ -13,6 +13,7 @@ use wardroom_core::text::nearest;
 
 use super::answer::{Answer, Refused};
 use super::consent::{self, Asked};
+use super::schema::portable;
 use super::tools::{approvals, credentials, executions, programs, scripts, status, tasks};
 use super::{Profile, Server, function, typed};
 
@@ -89,10 +90,10 @@ impl Ready {
         let Hints { read_only, destructive, idempotent, open_world } = tool.hints;
         let annotations =
             ToolAnnotations::from_raw(Some(tool.title.to_owned()), Some(read_only), Some(destructive), Some(idempotent), Some(open_world));
-        let input = (tool.input)();
+        let input = portable((tool.input)());
         let listed = Listed::new(tool.name, tool.about, as_object(&input))
             .with_title(tool.title)
-            .with_raw_output_schema(as_object(&(tool.output)()))
+            .with_raw_output_schema(as_object(&portable((tool.output)())))
             .with_annotations(annotations);
         // A schema that does not hold lets nothing through; a test looks at each.
         Self { tool, listed, check: jsonschema::validator_for(&input).ok() }

@@ -15,6 +15,7 @@ use wardroom_core::id::ExecutionId;
 use wardroom_core::text::for_terminal_line;
 
 use super::answer::{Answer, Refused};
+use super::schema::portable;
 use super::tools::running::ended_schema;
 use super::{Profile, Server};
 use crate::callee::Callee;
@@ -52,7 +53,7 @@ fn tool(server: &Server, task: &Task) -> Tool {
 }
 
 fn object(schema: Value) -> Arc<Map<String, Value>> {
-    Arc::new(match schema {
+    Arc::new(match portable(schema) {
         Value::Object(schema) => schema,
         _ => Map::new(),
     })
