@@ -36,6 +36,9 @@ fn a_cancelled_caller_takes_its_callees_with_it() {
     caller.signal(Signal::INT);
     assert_eq!(caller.wait().code, Some(130));
     assert_eq!(statuses(&home), ["cancelled", "cancelled", "cancelled"]);
+    // Newest first: what was called last is over, and recorded, first.
+    let ends: Vec<String> = home.executions().iter().map(|row| row["finished_at"].as_str().unwrap().to_owned()).collect();
+    assert!(ends.is_sorted(), "{ends:?}");
 }
 
 #[test]
