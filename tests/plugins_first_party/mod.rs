@@ -3,6 +3,7 @@
 
 mod archive;
 mod archive_hostile;
+mod calendar;
 mod feed;
 mod http_request;
 mod json_query;

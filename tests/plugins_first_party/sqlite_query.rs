@@ -110,8 +110,10 @@ fn a_database_that_another_process_writes_to_is_read_and_copied() {
         "3 ok"
     );
     assert!(failure(&snapshot.call(&params, &flags))["exists"].is_string());
+    // Granted as well, and still no file of that folder.
     let outside = json!({ "database": "app.db", "folder": "copies", "file": "../one.db" });
-    assert!(failure(&snapshot.call(&outside, &flags))["target"].is_string());
+    assert!(failure(&snapshot.call(&outside, &["--allow-sqlite=app.db", "--allow-write=."]))["target"].is_string());
+    assert!(!home.work().join("one.db").exists());
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod meter;
 mod name;
 mod open;
 
-#[allow(missing_docs, clippy::missing_safety_doc, reason = "generated from wit/archive.wit")]
+#[allow(missing_docs, clippy::missing_safety_doc, clippy::too_many_arguments, reason = "generated from wit/archive.wit")]
 mod bindings {
     wit_bindgen::generate!({ path: "wit", world: "archive", additional_derives: [PartialEq] });
     use super::Archive;

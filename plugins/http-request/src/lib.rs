@@ -9,7 +9,7 @@ mod redirect;
 mod request;
 mod wire;
 
-#[allow(missing_docs, clippy::missing_safety_doc, reason = "generated from wit/http-request.wit")]
+#[allow(missing_docs, clippy::missing_safety_doc, clippy::too_many_arguments, reason = "generated from wit/http-request.wit")]
 mod bindings {
     wit_bindgen::generate!({
         path: ["../../wit", "wit"],

@@ -3,7 +3,7 @@
 //! Owns the bounds (how deep, how many, how long) and what is JSON and what not;
 //! the language is jaq's. Never reads or writes anything but its arguments.
 
-#[allow(missing_docs, clippy::missing_safety_doc, reason = "generated from wit/json-query.wit")]
+#[allow(missing_docs, clippy::missing_safety_doc, clippy::too_many_arguments, reason = "generated from wit/json-query.wit")]
 mod bindings {
     wit_bindgen::generate!({ path: "wit", world: "json-query" });
     use super::JsonQuery;

@@ -5,7 +5,7 @@
 
 mod catalogue;
 
-#[allow(missing_docs, clippy::missing_safety_doc, reason = "generated from wit/sqlite-query.wit")]
+#[allow(missing_docs, clippy::missing_safety_doc, clippy::too_many_arguments, reason = "generated from wit/sqlite-query.wit")]
 mod bindings {
     wit_bindgen::generate!({
         path: ["../../wit", "wit"],

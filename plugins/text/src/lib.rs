@@ -7,7 +7,7 @@ mod difference;
 mod markdown;
 mod pattern;
 
-#[allow(missing_docs, clippy::missing_safety_doc, reason = "generated from wit/text.wit")]
+#[allow(missing_docs, clippy::missing_safety_doc, clippy::too_many_arguments, reason = "generated from wit/text.wit")]
 mod bindings {
     wit_bindgen::generate!({ path: "wit", world: "text" });
     use super::Text;
