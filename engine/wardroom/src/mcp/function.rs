@@ -20,6 +20,7 @@ use wardroom_core::text::{for_terminal_line, truncated};
 use wardroom_db::GrantRecord;
 
 use super::answer::{Answer, Refused};
+use super::schema::portable;
 use super::tool::{Hints, checked_by};
 use super::tools::running::ended_schema;
 use super::{Profile, Server};
@@ -68,7 +69,8 @@ fn hints(grants: &[GrantRecord]) -> Hints {
 
 fn input(tool: &ExposedTool) -> Arc<JsonObject> {
     let params = tool.function.params.as_ref().and_then(Value::as_object);
-    Arc::new(params.cloned().unwrap_or_else(|| Map::from_iter([("type".to_owned(), json!("object"))])))
+    let schema = params.cloned().unwrap_or_else(|| Map::from_iter([("type".to_owned(), json!("object"))]));
+    Arc::new(portable(Value::Object(schema)).as_object().cloned().unwrap_or_default())
 }
 
 /// As of any execution that ended, and its result by the function's own type.
@@ -79,7 +81,7 @@ fn output(tool: &ExposedTool) -> Arc<JsonObject> {
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         properties.insert("result".to_owned(), json!({ "anyOf": [result, parts] }));
     }
-    Arc::new(schema.as_object().cloned().unwrap_or_default())
+    Arc::new(portable(schema).as_object().cloned().unwrap_or_default())
 }
 
 type Checks = HashMap<(Digest, String), Option<Arc<Validator>>>;

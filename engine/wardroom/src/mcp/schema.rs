@@ -29,7 +29,10 @@ pub(super) fn answer(properties: Value) -> Value {
 pub(super) fn portable(schema: Value) -> Value {
     match schema {
         Value::Object(mut fields) => {
-            if let Some(Value::Array(types)) = fields.get("type").cloned() {
+            // Where it has branches already, the list stays: both have to hold.
+            if !fields.contains_key("anyOf")
+                && let Some(Value::Array(types)) = fields.get("type").cloned()
+            {
                 fields.shift_remove("type");
                 fields.insert("anyOf".to_owned(), types.into_iter().map(|one| json!({ "type": one })).collect());
             }
