@@ -128,3 +128,26 @@ fn the_contract_names_the_bounds_of_calls() {
     assert!(wit.contains("most 1,000 calls") && calls == 1000);
     assert!(wit.contains(&format!("or {} calls are open", wardroom_core::call::MAX_OPEN_CALLS)));
 }
+
+/// Two names that look alike in camel case are two names.
+#[test]
+fn each_task_is_called_by_its_very_name_and_by_no_other() {
+    let home = Home::new();
+    let names = ["a-1", "a1", "b--c", "b-c", "d-", "e-f"];
+    let mut flags = Vec::new();
+    for name in names {
+        home.add(name, &format!("return '{name}';"), &["--overlap=allow"]);
+        flags.push(format!("--allow-call={name}"));
+    }
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let script = "const all = {}; for (const name of params.names) all[name] = await tools.task[name]();
+        return { all, short: await tools.task.eF(), keys: Object.keys(tools.task) };";
+    let input = json!({ "names": names }).to_string();
+    let ran = home.script("caller.js", script, &[&["--input", &input][..], &flags].concat());
+    let result = ran.succeeded().result();
+    for name in names {
+        assert_eq!(result["all"][name], name, "{result}");
+    }
+    assert_eq!(result["short"], "e-f", "{result}");
+    assert_eq!(result["keys"], json!(["a-1", "a1", "b--c", "b-c", "d-", "eF"]), "{result}");
+}

@@ -406,6 +406,25 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
             tried(client, &code);
         }
     }),
+    ("tries a script that asks to call what is not exposed", |_, client| {
+        for name in ["caller", "keeper", "reader"] {
+            tried(client, &format!("// /// wardroom\n// call = [\"{name}\"]\n// ///\nreturn await tools.task.{name}();"));
+        }
+    }),
+    ("tries a script that leads an exposed tool elsewhere", |ground, client| {
+        tried(client, &format!("return await tools.task.tool({{ url: '{}' }});", ground.elsewhere()));
+    }),
+    ("makes a task that calls what was granted more", |_, client| {
+        of_its_own(client, "chains", "return await tools.task.keeper();", json!({}));
+        let head = "// /// wardroom\n// call = [\"keeper\"]\n// ///\nreturn await tools.task.keeper();";
+        of_its_own(client, "asks-to-chain", head, json!({}));
+        wish(client, "chains", json!({ "call": ["keeper", "caller", "reader"] }));
+        client.call("execute_task", json!({ "name": "chains" }));
+    }),
+    ("tries a script that calls what calls what was granted more", |_, client| {
+        of_its_own(client, "links", "return await tools.task.keeper();", json!({}));
+        tried(client, "return await tools.task.links();");
+    }),
     ("tries a script that calls what is not exposed", |_, client| {
         for code in [
             "return await tools.task.caller({});",

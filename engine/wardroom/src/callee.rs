@@ -4,6 +4,7 @@
 //! and a run of it holds those and nothing of its caller's. Running it is for
 //! [`execution::child`](crate::execution).
 
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ use crate::task::TaskError;
 use crate::task::definition::{Run, Task};
 use crate::wardroom::Wardroom;
 
+/// Callees, and what they call in turn, of which it is told what they hold.
+const MAX_REACHED: usize = 16;
 /// Bytes of a description.
 const MAX_ABOUT: usize = 1024;
 
@@ -111,8 +114,9 @@ impl Callee {
         match &self.what {
             What::Task(task) => match task.definition.overlap {
                 OverlapRule::Allow => Beside::Runs,
-                OverlapRule::Queue => Beside::Waits,
-                OverlapRule::Skip | OverlapRule::CancelPrevious => Beside::Refused,
+                // Nothing is skipped that somebody waits for.
+                OverlapRule::Skip | OverlapRule::Queue => Beside::Waits,
+                OverlapRule::CancelPrevious => Beside::Refused,
             },
             What::Tool(_) => Beside::Runs,
         }
@@ -261,13 +265,26 @@ impl Wardroom {
     }
 
     /// What a scope lets others do, in the operator's words: what the callee was
-    /// granted itself.
-    pub(crate) fn reach_of(&self, scope: &CallScope) -> Result<String, DbError> {
-        let Some(subject) = scope.subject() else { return Ok(format!("there is no {scope}")) };
-        let held = self.db.grants(subject, None)?;
-        let held: Vec<String> = held.iter().map(|grant| format!("{}={}", grant.capability.flag(), grant.scope)).collect();
-        let held = if held.is_empty() { "nothing".to_owned() } else { held.join(" ") };
-        Ok(format!("{scope} runs with what it was granted itself: {held}"))
+    /// granted itself, and so on for what that calls.
+    pub(crate) fn reach_of(&self, scope: &CallScope) -> Result<Vec<String>, DbError> {
+        let Some(subject) = scope.subject() else { return Ok(vec![format!("there is no {scope}")]) };
+        let (mut lines, mut seen) = (Vec::new(), BTreeSet::new());
+        let mut ahead = VecDeque::from([(scope.to_string(), subject.to_owned())]);
+        while let Some((name, subject)) = ahead.pop_front() {
+            if lines.len() == MAX_REACHED {
+                lines.push(format!("{} more are called from there", ahead.len() + 1));
+                break;
+            }
+            if !seen.insert(subject.clone()) {
+                continue;
+            }
+            let held = self.db.grants(&subject, None)?;
+            let texts: Vec<String> = held.iter().map(|grant| format!("{}={}", grant.capability.flag(), grant.scope)).collect();
+            let texts = if texts.is_empty() { "nothing".to_owned() } else { texts.join(" ") };
+            lines.push(format!("{name} runs with what it was granted itself: {texts}"));
+            ahead.extend(held.into_iter().filter_map(|grant| Some((grant.scope, grant.callee?))));
+        }
+        Ok(lines)
     }
 }
 

@@ -78,7 +78,8 @@
   const camel = (name) => name.replace(/-+([a-zA-Z0-9])/g, (_, letter) => letter.toUpperCase());
   const kebab = (name) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   // Names that the language asks any object for.
-  const OWN = ["then", "constructor", "prototype", "toString", "toLocaleString", "valueOf", "toJSON", "inspect"];
+  const OWN = ["then", "constructor", "prototype", "toString", "toLocaleString", "valueOf", "toJSON", "inspect", "hasOwnProperty",
+    "isPrototypeOf", "propertyIsEnumerable", "length", "name", "toPrimitive"];
   const isName = (name) => typeof name === "string" && /^[a-z][A-Za-z0-9-]*$/.test(name) && !OWN.includes(name);
 
   // What was granted lies in it; any other name is a call that the engine refuses,
@@ -86,10 +87,21 @@
   const withOthers = (members, other) =>
     new Proxy(members, { get: (target, name) => (Object.hasOwn(target, name) || !isName(name) ? target[name] : other(name)) });
 
-  function put(members, word, value) {
-    const short = camel(word);
-    if (!Object.hasOwn(members, short)) Object.defineProperty(members, short, { value, enumerable: true });
-    if (!Object.hasOwn(members, word)) Object.defineProperty(members, word, { value });
+  // Each under its very name; in camel case too, where that stands for it alone.
+  // What is named `then` would make all of them a promise, and has no name here.
+  function membersOf(entries) {
+    const members = Object.create(null);
+    const known = [...entries].filter(([word]) => word !== "then");
+    const words = new Set(known.map(([word]) => word));
+    const meant = new Map();
+    for (const [word] of known) meant.set(camel(word), (meant.get(camel(word)) ?? 0) + 1);
+    for (const [word, value] of known) {
+      const short = camel(word);
+      const isShort = short !== word && meant.get(short) === 1 && !words.has(short) && short !== "then";
+      Object.defineProperty(members, word, { value, enumerable: !isShort });
+      if (isShort) Object.defineProperty(members, short, { value, enumerable: true });
+    }
+    return members;
   }
 
   // `{ task: { nightly: … }, text: { markdown: …, tables: { render: … } } }`, of names.
@@ -108,16 +120,13 @@
   }
 
   function group(at, prefix) {
-    const members = Object.create(null);
-    for (const [word, value] of at) {
-      put(members, word, value instanceof Map ? group(value, `${prefix}${word}.`) : callable(value));
-    }
+    const member = ([word, value]) => [word, value instanceof Map ? group(value, `${prefix}${word}.`) : callable(value)];
+    const members = membersOf([...at].map(member));
     return withOthers(Object.freeze(members), (name) => callable(prefix + kebab(name)));
   }
 
   const top = tree(natives.list());
-  const groups = Object.create(null);
-  for (const [word, value] of top) put(groups, word, group(value, word === "task" ? "" : `${word}.`));
+  const groups = membersOf([...top].map(([word, value]) => [word, group(value, word === "task" ? "" : `${word}.`)]));
   const other = (name) => group(new Map(), name === "task" ? "" : `${kebab(name)}.`);
   return { tools: withOthers(Object.freeze(groups), other) };
 });

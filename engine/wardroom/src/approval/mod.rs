@@ -352,17 +352,17 @@ impl Wardroom {
 
     /// What a scope comes to where that is not in its text: where a credential's
     /// value may be sent, and what a callee may do itself.
-    fn where_to(&self, scope: &Scope) -> Result<Option<String>, ApprovalError> {
+    fn where_to(&self, scope: &Scope) -> Result<Vec<String>, ApprovalError> {
         let scope = match scope {
             Scope::Credential(scope) => scope,
-            Scope::Call(scope) => return Ok(Some(self.reach_of(scope)?)),
-            _ => return Ok(None),
+            Scope::Call(scope) => return Ok(self.reach_of(scope)?),
+            _ => return Ok(Vec::new()),
         };
-        let Some(found) = self.db.credential(&scope.name)?.filter(|_| scope.host.is_none()) else { return Ok(None) };
+        let Some(found) = self.db.credential(&scope.name)?.filter(|_| scope.host.is_none()) else { return Ok(Vec::new()) };
         let hosts: Vec<String> = found.hosts.iter().map(ToString::to_string).collect();
         let hosts = if hosts.is_empty() { "nowhere yet".to_owned() } else { hosts.join(", ") };
         let value = if found.sealed.is_none() { ", and has no value yet" } else { "" };
-        Ok(Some(format!("{} may be sent to {hosts}{value}", scope.name)))
+        Ok(vec![format!("{} may be sent to {hosts}{value}", scope.name)])
     }
 
     /// The approval that a task waits for and that can still be given.

@@ -247,7 +247,7 @@ impl Child {
             Ok(_) | Err(CalleeError::Unknown { .. } | CalleeError::Name(_)) => return Err(gone(scope)),
             Err(CalleeError::Db(error)) => return Err(CallError::Host(HostFault(error.to_string()))),
         };
-        let turn = wardroom.turns.take(&callee, wardroom).await?;
+        let turn = wardroom.turns.take(&callee, wardroom, self.lineage.depth()).await?;
         let calling = Calling {
             id: self.lineage.id,
             params: self.request.params.clone(),
@@ -307,8 +307,10 @@ struct Turn<'a> {
 }
 
 impl Turns {
-    /// The turn of a callee, as its rule of overlap has it.
-    async fn take(&self, callee: &Callee, wardroom: &Wardroom) -> Result<Turn<'_>, CallError> {
+    /// The turn of a callee, as its rule of overlap has it. Only what a root
+    /// called may wait for one: what is deeper holds a place among those that were
+    /// called, and two that wait for each other's turn and place wait for ever.
+    async fn take(&self, callee: &Callee, wardroom: &Wardroom, depth: u32) -> Result<Turn<'_>, CallError> {
         let (beside, subject) = (callee.beside(), callee.subject());
         if beside == Beside::Runs {
             return Ok(Turn { turns: self, subject: None });
@@ -320,7 +322,7 @@ impl Turns {
             if self.taken().insert(subject.clone()) {
                 break;
             }
-            if beside == Beside::Refused {
+            if beside == Beside::Refused || depth > 1 {
                 return Err(busy(callee));
             }
             freed.await;

@@ -38,6 +38,8 @@ use crate::home::Home;
 
 /// Bytes of one request; they are under a hundred.
 const MAX_REQUEST: u64 = 4096;
+/// How long until the next try, where a connection could not be taken.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// How long a process may take to be asked, or to answer that it cancels.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How the file ends that says where a process listens on the network.
@@ -215,7 +217,12 @@ enum Reply {
 }
 
 async fn serve(listener: UnixListener, reached: Arc<Reached>) {
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, for now: whoever wants to cancel tries again.
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
         let reached = reached.clone();
         // One that hangs up is gone; nothing here outlives the process.
         drop(tokio::spawn(async move { drop(answer(stream, &reached).await) }));

@@ -3,14 +3,16 @@
 //! Names, descriptions and defaults are data that programs wrote: nothing in them
 //! ends a comment or a text, and no terminal obeys them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use wardroom_core::call::CalleeView;
 use wardroom_core::text::{for_terminal_line, truncated};
 
 /// Bytes of all declarations; what does not fit is told of by number.
 const MAX_BYTES: usize = 50_000;
+/// Bytes of one declaration; a longer one is told without its types.
+const MAX_ONE: usize = 8_000;
 /// Types within types that are written out; deeper ones are `unknown`.
 const MAX_DEPTH: usize = 24;
 /// Bytes of one comment.
@@ -24,16 +26,20 @@ const HEAD: &str = "\
 /// The declarations of callees, in order of their names.
 pub(super) fn of(callees: &[CalleeView]) -> String {
     let (mut groups, mut left, mut bytes) = (BTreeMap::<String, Group>::new(), 0_usize, HEAD.len());
+    let words = Words::of(callees);
     for view in callees {
-        let (path, name) = match view.name.rsplit_once('.') {
-            Some((path, name)) => (path, name),
-            None => ("task", view.name.as_str()),
-        };
-        let text = function(name, view);
-        bytes += text.len() + path.len() + 32;
-        if bytes > MAX_BYTES {
+        let (path, name) = placed(view);
+        let shown = words.spelled(path, name);
+        let mut text = function(&shown, view);
+        if text.len() > MAX_ONE {
+            let plain = json!({ "type": "object" });
+            text = function(&shown, &CalleeView { params: plain, result: None, ..view.clone() });
+        }
+        let size = text.len() + path.len() + 32;
+        if bytes + size > MAX_BYTES {
             left += 1;
         } else {
+            bytes += size;
             let (plugin, interface) = path.split_once('.').unwrap_or((path, ""));
             groups.entry(plugin.to_owned()).or_default().entry(interface.to_owned()).or_default().push(text);
         }
@@ -44,19 +50,50 @@ pub(super) fn of(callees: &[CalleeView]) -> String {
     }
     text.push_str("declare const tools: {\n");
     for (plugin, group) in &groups {
-        text.push_str(&format!("  readonly {}: {{\n", key(&camel(plugin))));
+        text.push_str(&format!("  readonly {}: {{\n", key(&words.spelled("", plugin))));
         for (interface, functions) in group {
             let inner = functions.concat();
             if interface.is_empty() {
                 text.push_str(&indented(&inner, 4));
             } else {
-                text.push_str(&format!("    readonly {}: {{\n{}    }};\n", key(&camel(interface)), indented(&inner, 6)));
+                text.push_str(&format!("    readonly {}: {{\n{}    }};\n", key(&words.spelled(plugin, interface)), indented(&inner, 6)));
             }
         }
         text.push_str("  };\n");
     }
     text.push_str("};\n");
     text
+}
+
+/// Where a callee stands, and its last word.
+fn placed(view: &CalleeView) -> (&str, &str) {
+    view.name.rsplit_once('.').unwrap_or(("task", view.name.as_str()))
+}
+
+/// The words that stand beside each other, by where they stand.
+struct Words<'a>(BTreeMap<&'a str, BTreeSet<&'a str>>);
+
+impl<'a> Words<'a> {
+    fn of(callees: &'a [CalleeView]) -> Self {
+        let mut words = BTreeMap::<&str, BTreeSet<&str>>::new();
+        for view in callees {
+            let (path, name) = placed(view);
+            words.entry(path).or_default().insert(name);
+            let (plugin, interface) = path.split_once('.').map_or((path, None), |(plugin, interface)| (plugin, Some(interface)));
+            words.entry("").or_default().insert(plugin);
+            words.entry(plugin).or_default().extend(interface);
+        }
+        Self(words)
+    }
+
+    /// As the interpreter has it: camel case where that stands for one name alone,
+    /// else the very name.
+    fn spelled(&self, path: &str, word: &str) -> String {
+        let short = camel(word);
+        let is_meant = |other: &&&str| **other == short || camel(other) == short;
+        let meant = self.0.get(path).map_or(0, |words| words.iter().filter(is_meant).count());
+        if meant > 1 { word.to_owned() } else { short }
+    }
 }
 
 /// Functions of a plugin, by interface; those of no interface under no name.
@@ -70,7 +107,7 @@ fn function(name: &str, view: &CalleeView) -> String {
     let required = view.params.get("required").and_then(Value::as_array).is_some_and(|required| !required.is_empty());
     let mark = if required { "" } else { "?" };
     let result = view.result.as_ref().map_or_else(|| "unknown".to_owned(), |schema| type_of(schema, 0));
-    format!("{}{}(params{mark}: {}): Promise<{result}>;\n", comment(&view.description), key(&camel(name)), type_of(&view.params, 0))
+    format!("{}{}(params{mark}: {}): Promise<{result}>;\n", comment(&view.description), key(name), type_of(&view.params, 0))
 }
 
 /// A comment on a line of its own. Nothing in it ends it.
@@ -81,14 +118,20 @@ fn comment(text: &str) -> String {
 
 /// `fetch-report` as scripts write it: `fetchReport`.
 fn camel(name: &str) -> String {
-    let mut words = name.split('-').filter(|word| !word.is_empty());
-    let first = words.next().unwrap_or_default().to_owned();
-    words.fold(first, |mut joined, word| {
-        let mut letters = word.chars();
-        joined.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
-        joined.push_str(letters.as_str());
-        joined
-    })
+    let mut joined = String::new();
+    let mut dashes = 0;
+    for c in name.chars() {
+        match (c, dashes) {
+            ('-', _) => dashes += 1,
+            (c, 0) => joined.push(c),
+            (c, _) => {
+                joined.push(c.to_ascii_uppercase());
+                dashes = 0;
+            }
+        }
+    }
+    joined.push_str(&"-".repeat(dashes));
+    joined
 }
 
 /// A name of a property.
@@ -205,8 +248,6 @@ fn object(schema: &Map<String, Value>, depth: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn view(name: &str, description: &str, params: Value) -> CalleeView {
@@ -250,6 +291,24 @@ mod tests {
         assert_eq!(declared.matches("/**").count(), 2, "{declared}");
         assert!(!declared.contains('\u{1b}') && declared.lines().count() == HEAD.lines().count() + 6, "{declared}");
         assert!(declared.contains(r#""\"; evil(); \"""#), "{declared}");
+    }
+
+    #[test]
+    fn a_short_name_stands_for_one_callee_alone() {
+        let none = || json!({ "type": "object" });
+        let declared = of(&["a-1", "a1", "b--c", "b-c", "d-", "e-f"].map(|name| view(name, "", none())));
+        for name in ["\"a-1\"", "a1", "\"b--c\"", "\"b-c\"", "\"d-\"", "eF"] {
+            assert_eq!(declared.matches(&format!("    {name}(params?")).count(), 1, "{name}: {declared}");
+        }
+    }
+
+    #[test]
+    fn a_large_callee_hides_no_other() {
+        let properties: Map<String, Value> =
+            (0..300).map(|number| (format!("p{number}"), json!({ "type": "string", "description": "x".repeat(200) }))).collect();
+        let large = view("aa-big", "Big", json!({ "type": "object", "properties": properties }));
+        let declared = of(&[large, view("small", "", json!({ "type": "object" }))]);
+        assert!(declared.contains("aaBig(params?: { [name: string]: unknown })") && declared.contains("small("), "{declared}");
     }
 
     #[test]
