@@ -275,7 +275,9 @@ impl Database {
             }
             forget_others(connection, &name, &[])?;
             for [from, until] in subjects(&name) {
-                connection.prepare_cached("DELETE FROM state WHERE subject > ? AND subject < ?")?.execute([from, until])?;
+                connection.prepare_cached("DELETE FROM state WHERE subject > ? AND subject < ?")?.execute([&from, &until])?;
+                // Whoever may call them may not call what is installed under this name next.
+                connection.prepare_cached("DELETE FROM grants WHERE callee > ? AND callee < ?")?.execute([&from, &until])?;
             }
             Ok(PluginChange::Done)
         })
@@ -459,6 +461,19 @@ mod tests {
             seal: "0".repeat(64),
         };
         (record, PluginDetails { functions: format!("functions {n}"), wit: Some("wit".to_owned()) })
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_is_removed_takes_the_grants_to_call_it_along() {
+        let home = Home::new();
+        let database = home.open();
+        let call =
+            |callee: &str| NewGrant { capability: Capability::Call, scope: callee.replace("tool:", ""), callee: Some(callee.to_owned()) };
+        install(&database, "text", 1).await;
+        database.add_grants("task:1", digest(9), vec![call("tool:text.diff"), call("tool:texts.diff")], at(1)).await.unwrap();
+        assert_eq!(database.remove_plugin(&name("text"), Vec::new()).await.unwrap(), PluginChange::Done);
+        let left = database.grants("task:1", None).unwrap();
+        assert_eq!(left.iter().map(|grant| grant.scope.as_str()).collect::<Vec<_>>(), ["texts.diff"]);
     }
 
     async fn install(database: &Database, text: &str, n: u8) -> PluginChange {
