@@ -19,8 +19,6 @@ use rmcp::transport::io::stdio_pipes;
 use rmcp::{ErrorData, ServiceExt as _};
 use serde_json::{Value, json};
 use wardroom::Wardroom;
-use wardroom::task::draft::TaskDraft;
-use wardroom::task::{Bytes, Saving};
 use wardroom_host::Silent;
 
 use super::{Effort, serving};
@@ -40,7 +38,9 @@ const MEMORY_BUDGET: f64 = 60.0;
 pub(crate) const BARE: &str = "__bare-mcp";
 /// The same, with two rows of bare SQLite before each answer.
 pub(crate) const BARE_WITH_ROWS: &str = "__bare-mcp-with-rows";
-/// Tools of the list.
+/// The tool that is called.
+const TOOL: &str = "plugin-0__nothing";
+/// Tools of the list, each of a plugin of its own.
 const LISTED: usize = 100;
 /// Calls at once, where there are several.
 const IN_FLIGHT: usize = 8;
@@ -63,7 +63,7 @@ fn calls(folder: &Path, effort: Effort) -> Result<Vec<Row>, Failed> {
         let (mut slow, mut bare_slow) = (Vec::new(), Vec::new());
         let pair = interleaved(
             rounds,
-            || median(ours.calls("task__task-0", count, at_once)?, &mut slow),
+            || median(ours.calls(TOOL, count, at_once)?, &mut slow),
             || median(bare.calls("noop", count, at_once)?, &mut bare_slow),
         )?;
         let what = if at_once == 1 { "a typed call, one after the other".to_owned() } else { format!("a typed call, {at_once} in flight") };
@@ -73,7 +73,7 @@ fn calls(folder: &Path, effort: Effort) -> Result<Vec<Row>, Failed> {
         // What a record costs, whoever makes it: no budget, but most of the distance.
         let beside = interleaved(
             rounds,
-            || Ok(Samples::new(ours.calls("task__task-0", count, at_once)?).median()),
+            || Ok(Samples::new(ours.calls(TOOL, count, at_once)?).median()),
             || Ok(Samples::new(rows_too.calls("noop", count, at_once)?).median()),
         )?;
         rows.push(Row::ratio("mcp", format!("{what}, beside a bare tool with two bare rows"), &beside, "bare with rows", None));
@@ -109,26 +109,24 @@ fn list(folder: &Path, effort: Effort) -> Result<Row, Failed> {
 /// What a server holds after many calls.
 fn memory(folder: &Path, count: usize) -> Result<Row, Failed> {
     let mut client = Client::of_wardroom(folder)?;
-    drop(client.calls("task__task-0", count / 5, IN_FLIGHT)?);
+    drop(client.calls(TOOL, count / 5, IN_FLIGHT)?);
     let early = client.resident()?;
-    drop(client.calls("task__task-0", count - count / 5, IN_FLIGHT)?);
+    drop(client.calls(TOOL, count - count / 5, IN_FLIGHT)?);
     let late = client.resident()?;
     let words = format!("{early:.1} MiB after a fifth, {late:.1} MiB after all");
     Ok(Row::figure("mcp", format!("resident memory after {count} calls"), words, &Samples::new(vec![late]), ("MiB", Some(MEMORY_BUDGET))))
 }
 
-/// Saves and exposes so many tasks of a component that does nothing.
-fn expose(folder: &Path, tasks: usize) -> Result<(), Failed> {
+/// Installs and exposes so many plugins of a component that does nothing.
+fn expose(folder: &Path, plugins: usize) -> Result<(), Failed> {
     let program = folder.join("nothing.wasm");
     std::fs::write(&program, wat::parse_str(subject::NOTHING)?)?;
     let wardroom = Wardroom::open(&folder.join("home"), wardroom()?, Arc::new(Silent))?;
     serving()?.block_on(async {
-        for number in 0..tasks {
-            let name = format!("task-{number}");
-            let draft = TaskDraft { name: name.clone(), program: format!("{}#nothing", program.display()), ..TaskDraft::default() };
-            let saving = Saving { draft, seen: None, base: folder, text_params: Vec::new(), bytes: Bytes::Read, paused_for: None };
-            wardroom.save_task(saving).await?;
-            wardroom.expose(&name, true).await?;
+        for number in 0..plugins {
+            let name = format!("plugin-{number}");
+            wardroom.install_plugin(&program, Some(&name)).await?;
+            wardroom.expose_functions(&name, folder, &[]).await?;
         }
         Ok::<(), Failed>(())
     })

@@ -469,7 +469,7 @@ mod tests {
         let database = home.open();
         let call =
             |callee: &str| NewGrant { capability: Capability::Call, scope: callee.replace("tool:", ""), callee: Some(callee.to_owned()) };
-        install(&database, "text", 1).await;
+        assert_eq!(install(&database, "text", 1).await, PluginChange::Done);
         database.add_grants("task:1", digest(9), vec![call("tool:text.diff"), call("tool:texts.diff")], at(1)).await.unwrap();
         assert_eq!(database.remove_plugin(&name("text"), Vec::new()).await.unwrap(), PluginChange::Done);
         let left = database.grants("task:1", None).unwrap();
