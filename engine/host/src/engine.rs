@@ -25,7 +25,8 @@ pub(crate) const FUEL_SLICE: u64 = 5_000_000;
 /// Runs at once in one process; each needs a slot of the pool.
 pub const MAX_PARALLEL_RUNS: u32 = 64;
 /// Called executions at once in one process, of those that are equally deep. One
-/// waits only for deeper ones, and the deepest for none: so however many wait for
+/// that has its place waits only for deeper ones, and the deepest for none; whoever
+/// lends calls lets none of them wait for another's turn. So however many wait for
 /// what they called, something goes on.
 pub(crate) const MAX_PARALLEL_CALLED: u32 = 16;
 /// Instances at once.

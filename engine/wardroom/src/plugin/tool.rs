@@ -142,9 +142,14 @@ impl Wardroom {
         if !self.exposed_of(&name)?.iter().any(|exposed| exposed == function) {
             return Err(not_exposed());
         }
+        self.tool_of(&name, function)
+    }
+
+    /// A function that is known to be exposed.
+    fn tool_of(&self, name: &PluginName, function: &str) -> Result<ExposedTool, PluginError> {
         let plugin = self.plugin(name.as_str())?;
         let (functions, _) = self.plugin_functions(&plugin)?;
-        let function = named(&name, functions, function)?;
+        let function = named(name, functions, function)?;
         Ok(ExposedTool { plugin, function })
     }
 
@@ -158,7 +163,7 @@ impl Wardroom {
         let Ok(plugin) = plugin.parse::<PluginName>() else { return Ok(None) };
         let exposed = self.exposed_of(&plugin)?;
         match exposed.iter().find(|function| tool_name(&plugin, function) == name) {
-            Some(function) => self.exposed_tool(&plugin.subject(function)).map(Some),
+            Some(function) => self.tool_of(&plugin, function).map(Some),
             None => Ok(None),
         }
     }
