@@ -2,7 +2,9 @@
 
 mod clients;
 mod code;
+mod conformance;
 mod escalation;
+mod fixtures;
 mod functions;
 mod fuzz;
 mod http;

@@ -28,6 +28,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rmcp::handler::server::ServerHandler;
 use rmcp::model::ProtocolVersion;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
@@ -206,12 +207,36 @@ impl Door {
     /// of it.
     pub async fn serve(self, wardroom: Arc<Wardroom>, options: ServerOptions) -> Result<(), McpError> {
         let mut stops = Stops::new()?;
+        self.serve_around(wardroom, options, |server| server, stops.told()).await
+    }
+
+    /// The same until `end`, with something around each [`Server`].
+    ///
+    /// The binary puts nothing there. The official conformance suite wants tools
+    /// of fixed names in the server that it judges: the tests put them around this
+    /// one, so that it is this door and this server that are judged, and the binary
+    /// holds none of them.
+    ///
+    /// # Errors
+    ///
+    /// [`McpError::Session`] where others cannot know of it.
+    pub async fn serve_around<H: ServerHandler>(
+        self,
+        wardroom: Arc<Wardroom>,
+        options: ServerOptions,
+        around: impl Fn(Server) -> H + Send + Sync + 'static,
+        end: impl Future<Output = ()>,
+    ) -> Result<(), McpError> {
         wardroom.session().await?.note_listener(&self.url())?;
         let Self { listener, address, token } = self;
-        let inside = Arc::new(Inside::new(wardroom.clone(), options, address, token));
+        let make = {
+            let wardroom = wardroom.clone();
+            move || around(Server::new(wardroom.clone(), options.clone()))
+        };
+        let inside = Arc::new(Inside::new(make, address, token));
         tokio::select! {
             () = accept(listener, inside) => {}
-            () = stops.told() => {}
+            () = end => {}
         }
         // Before sessions are taken down, which would cancel what runs for them:
         // nobody asked for that.
@@ -220,7 +245,7 @@ impl Door {
     }
 }
 
-async fn accept(listener: TcpListener, inside: Arc<Inside>) {
+async fn accept<H: ServerHandler>(listener: TcpListener, inside: Arc<Inside<H>>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // Who finds no place waits in the system's queue.
@@ -239,7 +264,7 @@ async fn accept(listener: TcpListener, inside: Arc<Inside>) {
     }
 }
 
-async fn converse(stream: TcpStream, inside: Arc<Inside>) {
+async fn converse<H: ServerHandler>(stream: TcpStream, inside: Arc<Inside<H>>) {
     let service = service_fn(move |request| {
         let inside = inside.clone();
         async move { Ok::<_, Infallible>(inside.answer(request).await) }
@@ -253,21 +278,19 @@ async fn converse(stream: TcpStream, inside: Arc<Inside>) {
 type Body = BoxBody<Bytes, Infallible>;
 /// What is answered to who is not let in.
 type Refusal = Box<Response<Body>>;
-type Sessions = StreamableHttpService<Server, LocalSessionManager>;
-type Stateless = StreamableHttpService<Arc<Server>, LocalSessionManager>;
 
 /// What is behind the checks.
-struct Inside {
+struct Inside<H: ServerHandler> {
     /// What a client may call this server: `Host`, and after `http://` `Origin`.
     names: Vec<String>,
     token: Token,
     manager: Arc<LocalSessionManager>,
-    sessions: Sessions,
-    stateless: Stateless,
+    sessions: StreamableHttpService<H, LocalSessionManager>,
+    stateless: StreamableHttpService<Arc<H>, LocalSessionManager>,
 }
 
-impl Inside {
-    fn new(wardroom: Arc<Wardroom>, options: ServerOptions, address: SocketAddr, token: Token) -> Self {
+impl<H: ServerHandler> Inside<H> {
+    fn new(make: impl Fn() -> H + Send + Sync + 'static, address: SocketAddr, token: Token) -> Self {
         let port = address.port();
         let own = match address.ip() {
             IpAddr::V4(ip) => ip.to_string(),
@@ -280,15 +303,11 @@ impl Inside {
         let manager = Arc::new(manager);
         // One for all requests of the era without sessions: they have to agree
         // on the key of what they hand to the client.
-        let shared = Arc::new(Server::new(wardroom.clone(), options.clone()));
+        let shared = Arc::new(make());
         Self {
             names,
             token,
-            sessions: StreamableHttpService::new(
-                move || Ok(Server::new(wardroom.clone(), options.clone())),
-                manager.clone(),
-                config.clone(),
-            ),
+            sessions: StreamableHttpService::new(move || Ok(make()), manager.clone(), config.clone()),
             manager,
             stateless: StreamableHttpService::new(move || Ok(shared.clone()), Arc::default(), config.with_legacy_session_mode(false)),
         }

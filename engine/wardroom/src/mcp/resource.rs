@@ -98,7 +98,10 @@ fn internal(refused: Refused) -> ErrorData {
 }
 
 fn missing(uri: &str) -> ErrorData {
-    ErrorData::resource_not_found(format!("there is no resource `{}`", for_terminal(wardroom_core::text::truncated(uri, 200))), None)
+    let message = format!("there is no resource `{}`", for_terminal(wardroom_core::text::truncated(uri, MAX_URI)));
+    // Which one, for programs; of a long one, that it was too long says enough.
+    let data = (uri.len() <= MAX_URI).then(|| json!({ "uri": uri }));
+    ErrorData::resource_not_found(message, data)
 }
 
 /// A resource that does not stay as it is.
