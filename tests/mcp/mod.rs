@@ -11,6 +11,7 @@ mod http;
 mod inspector;
 mod news;
 mod rights;
+mod schedule;
 mod story;
 mod wire;
 

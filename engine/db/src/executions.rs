@@ -193,7 +193,7 @@ impl Database {
     /// not any more.
     pub fn start(&self, start: &StartRow<'_>) -> Answer<()> {
         match Started::encode(start) {
-            Ok(started) => self.write(move |connection| match started.is_queued {
+            Ok(started) => self.write_short(move |connection| match started.is_queued {
                 true => begin(connection, &started).map(drop),
                 false => insert(connection, &started, &Standing::RUNNING).map(drop),
             }),
@@ -209,7 +209,7 @@ impl Database {
     /// [`DbError::IllegalMove`] where it ended already.
     pub fn finish(&self, id: ExecutionId, attempt: u32, ending: Ending<'_>) -> Answer<Sequel> {
         match Ended::encode(ending) {
-            Ok(ended) => self.write(move |connection| {
+            Ok(ended) => self.write_short(move |connection| {
                 let row = change_status(connection, id, attempt, &ended.standing)?;
                 ended.keep(connection, row.serial, &row.subject)
             }),
@@ -224,7 +224,7 @@ impl Database {
     /// recorded already.
     pub fn record(&self, start: &StartRow<'_>, ending: Ending<'_>) -> Answer<Sequel> {
         match Started::encode(start).and_then(|started| Ok((started, Ended::encode(ending)?))) {
-            Ok((started, ended)) => self.write(move |connection| {
+            Ok((started, ended)) => self.write_short(move |connection| {
                 if started.is_queued {
                     begin(connection, &started)?;
                     let row = change_status(connection, started.id, started.attempt, &ended.standing)?;

@@ -9,9 +9,12 @@ use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig as Setting;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::DbError;
@@ -23,12 +26,12 @@ const FILE_NAME: &str = "wardroom.db";
 /// Pages of write-ahead log after which it is copied into the database, with two
 /// syncs: 16 MiB. Executions one after the other write the same pages again and
 /// again, so a long log has hardly more to copy than a short one.
-const CHECKPOINT_PAGES: i64 = 4096;
+const CHECKPOINT_PAGES: i32 = 4096;
 /// Says in the file's header whose it is (`PRAGMA application_id`).
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"wrdm");
 /// How long to wait for another process's write. Groups are short; whoever
 /// needs longer than this is stuck.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// More than the distinct statements of this crate, so that each is parsed once
 /// per connection.
 const CACHED_STATEMENTS: usize = 128;
@@ -75,9 +78,9 @@ impl DatabaseFile {
         self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
-    /// A connection for writing.
-    pub(crate) fn writer(&self) -> Result<Connection, DbError> {
-        let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    /// A connection for writing. It says so where its log has become long.
+    pub(crate) fn writer(&self, long_log: Arc<AtomicBool>) -> Result<Connection, DbError> {
+        let mut connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.set_db_config(Setting::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
         // Savepoints of large writes would else spill into the system's folder
         // for temporary files, outside of our own.
@@ -85,7 +88,13 @@ impl DatabaseFile {
             Durability::Process => "PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA synchronous = NORMAL",
             Durability::Machine => "PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA synchronous = FULL",
         })?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        // In place of SQLite's own, which would copy within whichever commit it is.
+        connection.wal_hook(Some(move |_: &mut Wal, pages| {
+            if pages >= CHECKPOINT_PAGES {
+                long_log.store(true, Ordering::Relaxed);
+            }
+            Ok(())
+        }))?;
         Ok(connection)
     }
 
@@ -102,6 +111,17 @@ impl DatabaseFile {
         }
         let (found, known) = (version(connection)?, u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX));
         if found > known { Err(DbError::Newer { found, known }) } else { Ok(found == known) }
+    }
+
+    /// A commit waits for the disk.
+    pub(crate) fn syncs(&self) -> bool {
+        self.config.durability == Durability::Machine
+    }
+
+    /// Copies the write-ahead log into the database, as far as nobody reads it.
+    pub(crate) fn copy_log(&self, connection: &Connection) {
+        // Busy or not, what is committed is safe; the next commit asks again.
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).ok();
     }
 
     /// Copies the write-ahead log into the database and cuts it, as far as no

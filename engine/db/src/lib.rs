@@ -15,7 +15,7 @@
 #![forbid(unsafe_code)]
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
@@ -109,7 +109,7 @@ impl Database {
         let file = DatabaseFile::locate(home, config)?;
         let reader = file.reader()?;
         if !file.is_current(&reader)? {
-            migration::migrate(&file.writer()?, migration::MIGRATIONS)?;
+            migration::migrate(&file.writer(Arc::default())?, migration::MIGRATIONS)?;
         }
         Ok(Self { file, readers: Mutex::new(vec![reader]), writer: Mutex::new(None) })
     }
@@ -136,6 +136,19 @@ impl Database {
         F: Fn(&Connection) -> Result<T, DbError> + Send + 'static,
     {
         self.with_writer(|writer| writer.write(write))
+    }
+
+    /// Does a short write now, where it is alone; else queues it.
+    fn write_short<T, F>(&self, write: F) -> Answer<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, DbError> + Send + 'static,
+    {
+        let desk = self.writer.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|writer| writer.desk().clone());
+        match desk.and_then(|desk| desk.at_once(&write)) {
+            Some(value) => Answer::known(Ok(value)),
+            None => self.write(write),
+        }
     }
 
     /// Queues a write whose events are recorded with it, where it changes

@@ -194,6 +194,26 @@ impl Database {
         })
     }
 
+    /// The functions of one plugin that are exposed with the bytes that it has now,
+    /// and the seal of its row.
+    ///
+    /// # Errors
+    ///
+    /// As [`plugins`](Self::plugins).
+    pub fn exposed_of(&self, plugin: &PluginName) -> Result<Vec<(String, String)>, DbError> {
+        const EXPOSED: &str = "
+            SELECT exposed_functions.function, plugins.seal
+            FROM exposed_functions JOIN plugins
+                ON plugins.name = exposed_functions.plugin AND plugins.standing = 'current'
+                    AND plugins.digest = exposed_functions.digest
+            WHERE exposed_functions.plugin = ?
+            ORDER BY exposed_functions.function";
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(EXPOSED)?;
+            statement.query_and_then([plugin.as_str()], |row| Ok((plain(row, "function")?, plain(row, "seal")?)))?.collect()
+        })
+    }
+
     /// Installs a plugin under a name that nothing has. The events are recorded
     /// with it.
     pub fn install_plugin(&self, record: PluginRecord, details: PluginDetails, events: Vec<AuditEvent>) -> Answer<PluginChange> {

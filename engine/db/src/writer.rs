@@ -1,4 +1,5 @@
-//! The one thread of a process that writes, and how it groups commits.
+//! The one connection of a process that writes, its thread, and how commits are
+//! grouped.
 //!
 //! ```text
 //!  write ─┐                       ┌─ savepoint: first  ─┐
@@ -10,23 +11,30 @@
 //! with the load and a lone write never waits. Nobody is answered before the
 //! commit.
 //!
+//! A short write that is alone needs no thread: whoever calls it commits it
+//! ([`Desk::at_once`]), which saves waking two threads for microseconds of work.
+//! Whatever stands in the way, or goes wrong, is left to the thread: it alone
+//! waits for other processes and copies the log into the database.
+//!
 //! A group in which a write adds to the audit log holds the log's lock around
 //! its transaction, and its commit is synced ([`audit`](crate::audit) says why).
 //! Groups without one pay nothing for it.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::DbError;
 use crate::audit::Ledger;
-use crate::file::{DatabaseFile, Synced};
+use crate::file::{BUSY_TIMEOUT, DatabaseFile, Synced};
 
 /// Writes in one transaction at most: bounds how long the first of them waits,
 /// and how long other processes find the database locked.
@@ -73,10 +81,82 @@ impl Effect for () {
     }
 }
 
+/// The writing connection, which the thread and short writes share.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    file: DatabaseFile,
+    /// Opened by the thread. Held while something is committed; never across an
+    /// await.
+    connection: Mutex<Option<Connection>>,
+    /// Writes that are in the queue, or being committed by the thread.
+    waiting: AtomicUsize,
+    /// Several writes came together last: one commit for them costs less than
+    /// one for each.
+    grouped: AtomicBool,
+    /// The write-ahead log is long enough to be copied into the database.
+    long_log: Arc<AtomicBool>,
+}
+
+impl Desk {
+    /// Does a write on the calling thread, where nothing has to be waited for;
+    /// `None`: it is for the queue. What was queued before is committed before.
+    pub(crate) fn at_once<T>(&self, write: impl Fn(&Connection) -> Result<T, DbError>) -> Option<T> {
+        let in_the_way = self.file.syncs() || self.grouped.load(Ordering::Relaxed) || self.long_log.load(Ordering::Relaxed);
+        if in_the_way || self.waiting.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        let connection = self.connection.try_lock().ok()?;
+        let connection = connection.as_ref().filter(|connection| connection.is_autocommit())?;
+        let _impatient = Impatient::begin(connection)?;
+        run(connection, "BEGIN IMMEDIATE").ok()?;
+        let written = write(connection).and_then(|value| run(connection, "COMMIT").map(|()| value));
+        if !connection.is_autocommit() {
+            run(connection, "ROLLBACK").ok();
+        }
+        written.ok()
+    }
+
+    /// The connection, opened where there is none.
+    fn open<'a>(&self, connection: &'a mut Option<Connection>) -> Result<&'a Connection, DbError> {
+        // Somebody left it within a transaction: their bug ends with theirs.
+        if connection.as_ref().is_some_and(|connection| !connection.is_autocommit()) {
+            connection.take();
+        }
+        match connection {
+            Some(connection) => Ok(connection),
+            None => Ok(connection.insert(self.file.writer(self.long_log.clone())?)),
+        }
+    }
+
+    /// Copies the log into the database, where it is long.
+    fn shorten_log(&self, connection: &Connection) {
+        if self.long_log.swap(false, Ordering::Relaxed) {
+            self.file.copy_log(connection);
+        }
+    }
+}
+
+/// While it lives, the connection waits for no other process.
+struct Impatient<'a>(&'a Connection);
+
+impl<'a> Impatient<'a> {
+    fn begin(connection: &'a Connection) -> Option<Self> {
+        connection.busy_timeout(Duration::ZERO).ok().map(|()| Self(connection))
+    }
+}
+
+impl Drop for Impatient<'_> {
+    fn drop(&mut self) {
+        // It only stores a number.
+        self.0.busy_timeout(BUSY_TIMEOUT).ok();
+    }
+}
+
 /// The thread, and the queue into it. Dropping it waits until the queue is
 /// empty and everything committed.
 #[derive(Debug)]
 pub(crate) struct Writer {
+    desk: Arc<Desk>,
     /// `None` only while it is dropped: closing the queue ends the thread.
     queue: Option<Sender<Box<dyn Work>>>,
     thread: Option<JoinHandle<()>>,
@@ -85,10 +165,17 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn start(file: DatabaseFile) -> Result<Self, DbError> {
         let (queue, work) = mpsc::channel();
+        let (connection, waiting, grouped, long_log) = Default::default();
+        let desk = Arc::new(Desk { file, connection, waiting, grouped, long_log });
         let thread = thread::Builder::new().name("db-writer".to_owned());
-        let thread = thread.spawn(move || serve(&file, &work));
+        let own = desk.clone();
+        let thread = thread.spawn(move || serve(&own, &work));
         let thread = thread.map_err(|error| DbError::WriterStart(Arc::new(error)))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self { desk, queue: Some(queue), thread: Some(thread) })
+    }
+
+    pub(crate) const fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 
     /// Queues a write. It may be tried more than once, each time from nothing.
@@ -121,6 +208,7 @@ impl Writer {
         // A queue without a reader drops the work, and with it the waiter, which
         // the answer reports as `WriterGone`.
         if let Some(queue) = &self.queue {
+            self.desk.waiting.fetch_add(1, Ordering::AcqRel);
             queue.send(work).ok();
         }
         Answer(answer)
@@ -181,33 +269,37 @@ where
 
 /// Lives until the queue is closed and empty. Where the database cannot be
 /// opened, this group fails and the next one tries again.
-fn serve(file: &DatabaseFile, queue: &Receiver<Box<dyn Work>>) {
-    let mut connection = None;
+fn serve(desk: &Desk, queue: &Receiver<Box<dyn Work>>) {
+    let file = &desk.file;
     let mut audited = false;
     while let Ok(first) = queue.recv() {
+        let mut kept = desk.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let mut group = vec![first];
         group.extend(queue.try_iter().take(MAX_GROUP - 1));
         audited |= group.iter().any(|work| work.is_audited());
-        match open(&mut connection, file) {
-            Ok(connection) => commit(file, connection, &mut group),
-            Err(error) => group.iter_mut().for_each(|work| work.fail(error.clone())),
+        let count = group.len();
+        match desk.open(&mut kept) {
+            Ok(connection) => {
+                commit(file, connection, &mut group);
+                group.into_iter().for_each(Work::answer);
+                desk.shorten_log(connection);
+            }
+            Err(error) => group.into_iter().for_each(|mut work| {
+                work.fail(error.clone());
+                work.answer();
+            }),
         }
-        group.into_iter().for_each(Work::answer);
+        desk.grouped.store(count > 1, Ordering::Relaxed);
+        desk.waiting.fetch_sub(count, Ordering::AcqRel);
     }
-    if let Some(connection) = connection {
+    let left = desk.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(connection) = left {
         // A value that was replaced or removed lies in the log and in the pages it
         // freed until the log is copied and cut: then it is gone.
         if audited {
             file.cut_log(&connection);
         }
         file.leave(connection, MAX_LEFT_LOG);
-    }
-}
-
-fn open<'a>(connection: &'a mut Option<Connection>, file: &DatabaseFile) -> Result<&'a Connection, DbError> {
-    match connection {
-        Some(connection) => Ok(connection),
-        None => Ok(connection.insert(file.writer()?)),
     }
 }
 
@@ -384,6 +476,83 @@ mod tests {
         held.barrier.wait();
         drop(held.writer);
         assert_eq!(keys(&held.file), ["a", "b", "c"]);
+    }
+
+    /// A writer that has written once, and has nothing to do.
+    async fn idle() -> (Writer, DatabaseFile, tempfile::TempDir) {
+        let home = tempfile::tempdir().unwrap();
+        let file = DatabaseFile::locate(home.path(), DbConfig::default()).unwrap();
+        let writer = Writer::start(file.clone()).unwrap();
+        writer.write(put("first", 1)).await.unwrap();
+        while writer.desk.waiting.load(Ordering::Acquire) > 0 {
+            std::thread::yield_now();
+        }
+        (writer, file, home)
+    }
+
+    #[tokio::test]
+    async fn a_short_write_that_is_alone_is_committed_by_its_caller() {
+        let (writer, file, _home) = idle().await;
+        assert_eq!(writer.desk.at_once(put("a", 1)), Some(()));
+        assert_eq!(keys(&file), ["a", "first"]);
+        // What fails leaves nothing, and is for the thread to say.
+        assert_eq!(writer.desk.at_once(put("a", 1)), None);
+        assert!(matches!(writer.write(put("a", 1)).await, Err(DbError::Sqlite(_))));
+        let half = |connection: &Connection| put("half", 1)(connection).and_then(|()| put("a", 1)(connection));
+        assert_eq!(writer.desk.at_once(half), None);
+        assert_eq!(keys(&file), ["a", "first"]);
+    }
+
+    #[tokio::test]
+    async fn a_short_write_waits_for_nobody_and_overtakes_nobody() {
+        let (writer, file, _home) = idle().await;
+        let other = file.writer(Arc::default()).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert_eq!(writer.desk.at_once(put("a", 1)), None, "another process writes");
+        let queued = writer.write(put("b", 1));
+        assert_eq!(writer.desk.at_once(put("a", 1)), None, "one was queued before it");
+        other.execute_batch("COMMIT").unwrap();
+        queued.await.unwrap();
+        assert_eq!(keys(&file), ["b", "first"]);
+        let synced = DatabaseFile::locate(_home.path(), DbConfig { durability: crate::Durability::Machine }).unwrap();
+        let writer = Writer::start(synced).unwrap();
+        writer.write(put("c", 1)).await.unwrap();
+        while writer.desk.waiting.load(Ordering::Acquire) > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(writer.desk.at_once(put("d", 1)), None, "its commit would wait for the disk");
+    }
+
+    #[tokio::test]
+    async fn a_panic_within_a_short_write_costs_nothing_but_that_write() {
+        let (writer, file, _home) = idle().await;
+        let desk = writer.desk.clone();
+        let panicked = std::thread::spawn(move || {
+            desk.at_once(|connection| -> Result<(), DbError> {
+                put("half", 1)(connection)?;
+                panic!("a bug");
+            })
+        });
+        assert!(panicked.join().is_err());
+        assert_eq!(writer.desk.at_once(put("a", 1)), None);
+        writer.write(put("b", 1)).await.unwrap();
+        assert_eq!(keys(&file), ["b", "first"]);
+    }
+
+    #[tokio::test]
+    async fn a_log_that_became_long_is_copied_whoever_made_it_so() {
+        let (writer, _, home) = idle().await;
+        let size = || std::fs::metadata(home.path().join("wardroom.db")).unwrap().len();
+        let before = size();
+        // Twenty mebibytes: more than the log's length that is copied.
+        for key in ["a", "b", "c", "d", "e"] {
+            if writer.desk.at_once(put(key, 4 << 20)).is_none() {
+                writer.write(put(key, 4 << 20)).await.unwrap();
+            }
+        }
+        writer.write(put("last", 1)).await.unwrap();
+        drop(writer.write(put("after", 1)).await);
+        assert!(size() >= before + (16 << 20), "{before} and then {}", size());
     }
 
     #[tokio::test]

@@ -20,6 +20,8 @@ use crate::run::RunState;
 /// How often a spinning guest is interrupted so that others get their turn and
 /// its deadline is looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
+/// Ticks without a run after which the thread sleeps.
+const LINGER: u32 = 20;
 /// Fuel after which a guest yields: a few milliseconds of plain instructions.
 pub(crate) const FUEL_SLICE: u64 = 5_000_000;
 /// Runs at once in one process; each needs a slot of the pool.
@@ -180,8 +182,9 @@ impl Engines {
     }
 }
 
-/// The thread that advances the epoch; it sleeps while nothing runs, so that
-/// an idle process wakes up for nothing, and ends with its engine.
+/// The thread that advances the epoch. It sleeps while nothing runs, so that an
+/// idle process wakes up for nothing, but not between short runs that follow each
+/// other: waking it would cost more than they do. It ends with its engine.
 struct Ticker {
     running: Arc<AtomicUsize>,
     thread: Option<std::thread::Thread>,
@@ -192,9 +195,12 @@ impl Ticker {
         let running = Arc::new(AtomicUsize::new(0));
         let seen = running.clone();
         let spawned = std::thread::Builder::new().name("wardroom-tick".to_owned()).spawn(move || {
+            let mut idle = 0;
             loop {
-                if seen.load(Ordering::Acquire) == 0 {
+                idle = if seen.load(Ordering::Acquire) == 0 { idle + 1 } else { 0 };
+                if idle > LINGER {
                     std::thread::park();
+                    idle = 0;
                 } else {
                     std::thread::sleep(TICK);
                 }

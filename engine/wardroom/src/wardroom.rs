@@ -16,6 +16,7 @@ use crate::execution::child::Turns;
 use crate::execution::session::{Session, SessionError};
 use crate::execution::store::Kept;
 use crate::home::{Home, HomeError};
+use crate::plugin::KnownTools;
 use crate::task::follow::GivenUp;
 use crate::vault::Opened;
 use crate::vault::mirror::Mirrored;
@@ -37,6 +38,7 @@ pub struct Wardroom {
     pub(crate) mirrored: Mirrored,
     pub(crate) given_up: GivenUp,
     pub(crate) kept: Kept,
+    pub(crate) known_tools: KnownTools,
     /// Callees that run for a call, and not beside themselves.
     pub(crate) turns: Turns,
     /// An end in this process was not followed, because that failed.
@@ -106,6 +108,7 @@ impl Wardroom {
             mirrored: Mirrored::default(),
             given_up: GivenUp::default(),
             kept: Kept::default(),
+            known_tools: KnownTools::default(),
             turns: Turns::default(),
             unfollowed: AtomicBool::new(false),
         })

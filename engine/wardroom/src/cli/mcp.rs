@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 
 use super::error::{CommandError, show_hint};
+use super::serve::Journal;
 use super::show;
 use super::task::here;
 use crate::mcp::client::Client;
 use crate::mcp::http::{Door, Token, loopback};
-use crate::mcp::{Profile, ServerOptions, serve_stdio};
+use crate::mcp::{Profile, ServerOptions, interrupt, serve_stdio};
+use crate::schedule::ServeOptions;
 use crate::wardroom::Wardroom;
 
 #[derive(Debug, clap::Args)]
@@ -29,6 +32,9 @@ pub(super) struct McpArguments {
     /// Listen for clients on this machine over HTTP, instead of standard input: `127.0.0.1:PORT`; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     http: Option<String>,
+    /// Run tasks when they are due for as long as the client is here, where nobody else does
+    #[arg(long, conflicts_with = "print_config")]
+    schedule: bool,
     /// The file with the token that clients need; made where it is missing. Without, a fresh token is shown once at the start
     #[arg(long, value_name = "FILE", requires = "http")]
     token_file: Option<PathBuf>,
@@ -60,12 +66,39 @@ impl McpArguments {
         }
         let elicitation = self.elicitation.is_some();
         let options = ServerOptions { profile, base: here()?, elicitation };
-        match address {
-            Some(address) => serve_http(wardroom, options, address, self.token_file).await?,
-            None => serve_stdio(wardroom.clone(), options).await?,
+        let served = async {
+            match address {
+                Some(address) => serve_http(wardroom, options, address, self.token_file).await,
+                None => Ok(serve_stdio(wardroom.clone(), options).await?),
+            }
+        };
+        if self.schedule {
+            schedule_beside(wardroom, served).await?;
+        } else {
+            served.await?;
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Schedules for as long as a client is served. What runs when that ends is
+/// interrupted; whoever schedules next goes on with it.
+async fn schedule_beside(wardroom: &Arc<Wardroom>, served: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
+    let scheduling = async {
+        let options = ServeOptions { once: false, grace: Duration::ZERO };
+        if let Err(error) = wardroom.serve(options, Arc::new(Journal { json: false }), Box::pin(std::future::pending())).await {
+            // The client is served all the same.
+            show::line(&format!("nothing is scheduled any more: {error}"));
+        }
+        std::future::pending::<()>().await;
+    };
+    let served = tokio::select! {
+        served = served => served,
+        () = scheduling => Ok(()),
+    };
+    // It starts nothing any more; what it started last is settled as well.
+    interrupt(wardroom).await;
+    served
 }
 
 async fn serve_http(

@@ -70,8 +70,8 @@ fn print_unit(wardroom: &Wardroom, manager: Manager) -> Result<(), CommandError>
 
 /// A line for each thing that happens; the service manager's journal has the
 /// time.
-struct Journal {
-    json: bool,
+pub(super) struct Journal {
+    pub(super) json: bool,
 }
 
 impl Told for Journal {

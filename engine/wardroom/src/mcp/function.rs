@@ -24,7 +24,7 @@ use super::schema::portable;
 use super::tool::{Hints, checked_by};
 use super::tools::running::ended_schema;
 use super::{Profile, Server};
-use crate::plugin::ExposedTool;
+use crate::plugin::{ExposedTool, Installed, PluginFunction};
 
 /// Bytes of a description.
 const MAX_ABOUT: usize = 1024;
@@ -50,7 +50,10 @@ fn published(tool: &ExposedTool, hints: Hints) -> Tool {
     let Hints { read_only, destructive, idempotent, open_world } = hints;
     let annotations =
         ToolAnnotations::from_raw(Some(title.clone()), Some(read_only), Some(destructive), Some(idempotent), Some(open_world));
-    Tool::new(tool.tool_name(), about, input(tool)).with_title(title).with_raw_output_schema(output(tool)).with_annotations(annotations)
+    Tool::new(tool.tool_name(), about, input(&tool.function))
+        .with_title(title)
+        .with_raw_output_schema(output(tool))
+        .with_annotations(annotations)
 }
 
 /// What the tool may do is what it was granted: without any, it reckons. What
@@ -67,8 +70,8 @@ fn hints(grants: &[GrantRecord]) -> Hints {
     Hints { read_only, destructive: !grants.iter().all(keeps), idempotent: read_only, open_world: grants.iter().any(reaches) }
 }
 
-fn input(tool: &ExposedTool) -> Arc<JsonObject> {
-    let params = tool.function.params.as_ref().and_then(Value::as_object);
+fn input(function: &PluginFunction) -> Arc<JsonObject> {
+    let params = function.params.as_ref().and_then(Value::as_object);
     let schema = params.cloned().unwrap_or_else(|| Map::from_iter([("type".to_owned(), json!("object"))]));
     Arc::new(portable(Value::Object(schema)).as_object().cloned().unwrap_or_default())
 }
@@ -90,7 +93,12 @@ type Checks = HashMap<(Digest, String), Option<Arc<Validator>>>;
 static CHECKS: LazyLock<Mutex<Checks>> = LazyLock::new(Mutex::default);
 
 fn check(tool: &ExposedTool) -> Option<Arc<Validator>> {
-    let key = (tool.plugin.digest(), tool.function.name.clone());
+    ready_check(tool.plugin.digest(), &tool.function)
+}
+
+/// What arguments of a function are checked by: the schema that is published.
+fn ready_check(digest: Digest, function: &PluginFunction) -> Option<Arc<Validator>> {
+    let key = (digest, function.name.clone());
     let mut checks = CHECKS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(found) = checks.get(&key) {
         return found.clone();
@@ -99,9 +107,14 @@ fn check(tool: &ExposedTool) -> Option<Arc<Validator>> {
         checks.clear();
     }
     // A schema that does not hold lets nothing through.
-    let ready = jsonschema::validator_for(&Value::Object((*input(tool)).clone())).ok().map(Arc::new);
+    let ready = jsonschema::validator_for(&Value::Object((*input(function)).clone())).ok().map(Arc::new);
     checks.insert(key, ready.clone());
     ready
+}
+
+/// Params of a plugin's function are what it publishes.
+pub(super) fn check_params(installed: &Installed, params: &Map<String, Value>) -> Result<(), Refused> {
+    checked_by(ready_check(installed.plugin.digest(), &installed.function).as_deref(), params)
 }
 
 /// Calls the tool of an exposed function; none where there is no such tool.

@@ -49,6 +49,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::{self, event};
 use crate::wardroom::Wardroom;
 
+pub(crate) use stdio::interrupt;
 pub use stdio::{McpError, serve_stdio};
 pub use typed::tool_name;
 

@@ -145,7 +145,7 @@ async fn last_answers(answering: &AtomicUsize) {
 
 /// What this process still runs ends with it. Whoever asks later finds that out
 /// by itself; now is better.
-pub(super) async fn interrupt(wardroom: &Wardroom) {
+pub(crate) async fn interrupt(wardroom: &Wardroom) {
     if let Some(session) = wardroom.own_session() {
         let interrupt = wardroom.database().interrupt(session.holder(), wardroom.now());
         drop(tokio::time::timeout(LAST_ANSWERS, interrupt).await);

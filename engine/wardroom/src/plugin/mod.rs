@@ -46,6 +46,7 @@ pub use change::{Difference, Upgraded};
 pub use inspect::Inspected;
 pub use metadata::{Door, PluginFunction, Summary};
 pub use program::Installed;
+pub(crate) use tool::KnownTools;
 pub use tool::{Exposed, ExposedTool};
 pub(crate) use words::MEANS;
 pub use words::RequestView;

@@ -3,10 +3,12 @@
 
 use std::path::Path;
 
+use serde_json::{Map, Value};
 use wardroom_core::plugin::{PluginName, of_tool_subject, parts};
 use wardroom_core::program::ProgramName;
 use wardroom_core::text::nearest;
 
+use super::tool::command_input;
 use super::{Door, Plugin, PluginError, PluginFunction};
 use crate::execution::resolve::Source;
 use crate::execution::store::StoredProgram;
@@ -28,6 +30,17 @@ impl Installed {
     #[must_use]
     pub fn dotted(&self) -> String {
         self.plugin.name().subject(&self.function.name)
+    }
+
+    /// Params by the schema that it publishes, as those of a run and a command's
+    /// arguments; none where a run without somebody who waits cannot have them.
+    #[must_use]
+    pub fn input(&self, params: &Map<String, Value>) -> Option<(Map<String, Value>, Vec<String>)> {
+        if self.function.door != Door::Command {
+            return Some((params.clone(), Vec::new()));
+        }
+        let (params, args, stdin) = command_input(params);
+        stdin.is_empty().then_some((params, args))
     }
 
     /// Its bytes, pinned.

@@ -4,7 +4,9 @@
 //! A tool's grants hang on it alone (`tool:NAME.FUNCTION`): neither the command
 //! line nor another function shares them.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
 use wardroom_core::capability::{Capability, Requests, Scope, Surplus};
@@ -24,6 +26,9 @@ use crate::execution::changed::Changed;
 use crate::execution::grants::stored;
 use crate::execution::resolve::{PlaceUseError, ResolveError, RunRequest, Source};
 use crate::wardroom::Wardroom;
+
+/// Tools that are kept ready to be called.
+const MAX_KNOWN: usize = 256;
 
 /// A function that assistants are shown, and scripts may be allowed to call.
 #[derive(Debug, Clone)]
@@ -74,9 +79,9 @@ impl ExposedTool {
     }
 }
 
-/// A command's arguments and standard input; what else there is stays among the
+/// A command's arguments and standard input, from params; what else there is stays among the
 /// params, where it is refused.
-fn command_input(params: &Map<String, Value>) -> (Map<String, Value>, Vec<String>, Vec<u8>) {
+pub(super) fn command_input(params: &Map<String, Value>) -> (Map<String, Value>, Vec<String>, Vec<u8>) {
     let mut rest = params.clone();
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let args = rest.get("args").and_then(Value::as_array).map(|args| args.iter().map(text).collect::<Option<Vec<String>>>());
@@ -92,6 +97,28 @@ fn command_input(params: &Map<String, Value>) -> (Map<String, Value>, Vec<String
         rest.remove("stdin");
     }
     (rest, args, stdin.unwrap_or_default().into_bytes())
+}
+
+/// Tools that were called lately, as they were found to be sealed.
+///
+/// A seal is of all that a row says, so whoever knows the seal that is in the
+/// database now knows the row. Whether a function is exposed is asked each time.
+#[derive(Default)]
+pub(crate) struct KnownTools(Mutex<HashMap<(String, String), ExposedTool>>);
+
+impl KnownTools {
+    fn get(&self, function: &str, seal: &str) -> Option<ExposedTool> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&(function.to_owned(), seal.to_owned())).cloned()
+    }
+
+    fn put(&self, tool: &ExposedTool) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() == MAX_KNOWN {
+            known.clear();
+        }
+        known.insert((tool.function.name.clone(), tool.plugin.record.seal.clone()), tool.clone());
+    }
 }
 
 /// Functions that were exposed, and what they still lack.
@@ -139,18 +166,22 @@ impl Wardroom {
     pub fn exposed_tool(&self, dotted: &str) -> Result<ExposedTool, PluginError> {
         let not_exposed = || PluginError::NotExposed(dotted.to_owned());
         let Some((name, Some(function))) = parts(dotted) else { return Err(not_exposed()) };
-        if !self.exposed_of(&name)?.iter().any(|exposed| exposed == function) {
-            return Err(not_exposed());
-        }
-        self.tool_of(&name, function)
+        let exposed = self.db.exposed_of(&name)?;
+        let (_, seal) = exposed.iter().find(|(exposed, _)| exposed == function).ok_or_else(not_exposed)?;
+        self.tool_of(&name, function, seal)
     }
 
-    /// A function that is known to be exposed.
-    fn tool_of(&self, name: &PluginName, function: &str) -> Result<ExposedTool, PluginError> {
+    /// A function that is known to be exposed, of the plugin whose row has this seal.
+    fn tool_of(&self, name: &PluginName, function: &str, seal: &str) -> Result<ExposedTool, PluginError> {
+        if let Some(tool) = self.known_tools.get(function, seal) {
+            return Ok(tool);
+        }
         let plugin = self.plugin(name.as_str())?;
         let (functions, _) = self.plugin_functions(&plugin)?;
         let function = named(name, functions, function)?;
-        Ok(ExposedTool { plugin, function })
+        let tool = ExposedTool { plugin, function };
+        self.known_tools.put(&tool);
+        Ok(tool)
     }
 
     /// The exposed tool that assistants know by this name, where there is one.
@@ -161,11 +192,9 @@ impl Wardroom {
     pub fn exposed_by_tool_name(&self, name: &str) -> Result<Option<ExposedTool>, PluginError> {
         let Some((plugin, _)) = name.split_once("__") else { return Ok(None) };
         let Ok(plugin) = plugin.parse::<PluginName>() else { return Ok(None) };
-        let exposed = self.exposed_of(&plugin)?;
-        match exposed.iter().find(|function| tool_name(&plugin, function) == name) {
-            Some(function) => self.tool_of(&plugin, function).map(Some),
-            None => Ok(None),
-        }
+        let exposed = self.db.exposed_of(&plugin)?;
+        let found = exposed.iter().find(|(function, _)| tool_name(&plugin, function) == name);
+        found.map(|(function, seal)| self.tool_of(&plugin, function, seal)).transpose()
     }
 
     /// What a tool is granted, for the bytes that it has.
@@ -179,8 +208,7 @@ impl Wardroom {
     }
 
     pub(super) fn exposed_of(&self, name: &PluginName) -> Result<Vec<String>, PluginError> {
-        let exposed = self.db.exposed_functions()?.into_iter().filter(|exposed| exposed.plugin == *name);
-        Ok(exposed.map(|exposed| exposed.function).collect())
+        Ok(self.db.exposed_of(name)?.into_iter().map(|(function, _)| function).collect())
     }
 
     /// Exposes a function of a plugin, or all that can be called, with what their

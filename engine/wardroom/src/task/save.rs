@@ -37,6 +37,8 @@ pub enum Bytes {
     Pinned,
     /// Those that are there now.
     Read,
+    /// Those of the installed plugin that the draft names: never a file's.
+    Installed,
     /// These, whatever the draft names: nobody reads them from a file again.
     Given(Arc<Program>),
 }
@@ -242,6 +244,10 @@ impl Wardroom {
             return Ok((Source::Given(program.clone(), id.subject()), origin));
         }
         let mut name = ProgramName::parse(&saving.draft.program)?;
+        if let Bytes::Installed = saving.bytes {
+            let installed = self.installed(&name)?.ok_or_else(|| self.unknown_plugin(&saving.draft.program))?;
+            return Ok((Source::Task(installed.stored(), id), PathBuf::from(installed.dotted())));
+        }
         // What it is of already is that, whatever file has its name by now.
         let same = saving.seen.filter(|seen| seen.definition.origin == name.path && seen.definition.program.plugin.is_some());
         let installed = match same {

@@ -14,10 +14,11 @@ use wardroom_core::capability::credentials::CredentialScope;
 use wardroom_core::id::Digest;
 use wardroom_core::limit::DurationText;
 use wardroom_core::manifest::Manifest;
-use wardroom_core::program::{Format, Program};
+use wardroom_core::program::{Format, Program, ProgramName};
 use wardroom_db::{ApprovalId, Filter};
 
 use super::super::answer::{Answer, Refused, fitting};
+use super::super::function::check_params;
 use super::super::schema;
 use super::super::tool::{ADDS, Call, Done, LOOKS, REPLACES, SETS, Tool};
 use super::super::{Profile, Server};
@@ -99,14 +100,15 @@ pub(in super::super) const TOOLS: &[Tool] = &[
     Tool {
         name: "schedule_task",
         title: "Schedule a task",
-        about: "Saves a new task: of a template (`template_id` with its `params`), or of JavaScript in `code` (profile author). It starts \
-                with no rights. What the program asks for becomes an approval, and the task waits until a person gives it.",
+        about: "Saves a new task: of a template (`template_id`), of an installed plugin's function (`plugin`), each with its `params`, or \
+                of JavaScript in `code` (profile author). It starts with no rights. What the program asks for becomes an approval, and the task waits until a person gives it.",
         least: Profile::Operate,
         hints: ADDS,
         input: || {
             let properties = json!({
                 "name": schema::task_name("A name for it: a lower-case letter, then lower-case letters, digits and `-`"),
                 "template_id": schema::bounded_text("The template to make it of; see list_templates", 64),
+                "plugin": schema::bounded_text("The installed plugin's function to make it of instead, `NAME.FUNCTION`; see list_plugins and get_plugin", 128),
                 "code": schema::bounded_text("The program's text instead, with `params` and `credentials.NAME`; it may begin with a `/// wardroom` header that declares params and requests", MAX_CODE),
                 "language": { "enum": ["javascript", "typescript"], "default": "javascript", "description": "What `code` is written in" },
                 "description": schema::bounded_text("What it is for", 1024),
@@ -332,6 +334,7 @@ pub(super) fn script(code: &str, language: Language, name: &str) -> Program {
 struct New {
     name: String,
     template_id: Option<String>,
+    plugin: Option<String>,
     code: Option<String>,
     #[serde(default)]
     language: Language,
@@ -350,6 +353,12 @@ const fn yes() -> bool {
     true
 }
 
+/// What a script's header asks for. One that does not hold is told of when the
+/// task is saved.
+fn of_script(source: &str) -> Vec<CredentialScope> {
+    Manifest::of_script(source).ok().flatten().map(|manifest| manifest.credentials).unwrap_or_default()
+}
+
 fn schedule_task(call: Call<'_>) -> Done<'_> {
     Box::pin(async move {
         let new: New = call.read()?;
@@ -366,19 +375,20 @@ fn schedule_task(call: Call<'_>) -> Done<'_> {
             ..TaskDraft::default()
         };
         new.schedule.set(&mut draft);
-        let (bytes, source) = match (&new.template_id, &new.code) {
-            (Some(id), None) => {
+        let (bytes, asked) = match (&new.template_id, &new.plugin, &new.code) {
+            (Some(id), None, None) => {
                 let template = template::named(id)?;
                 draft.program = template.name.to_owned();
-                (Bytes::Read, template.source)
+                (Bytes::Read, of_script(template.source))
             }
-            (None, Some(code)) => {
+            (None, Some(name), None) => (Bytes::Installed, server.of_plugin(name, &mut draft).await?),
+            (None, None, Some(code)) => {
                 server.author_only("code").await?;
-                (Bytes::Given(Arc::new(script(code, new.language, &new.name))), code.as_str())
+                (Bytes::Given(Arc::new(script(code, new.language, &new.name))), of_script(code))
             }
-            _ => return Err(Refused::arguments("expected either `template_id` or `code`")),
+            _ => return Err(Refused::arguments("expected one of `template_id`, `plugin` and `code`")),
         };
-        let credentials = server.credentials_of(source, &new.credentials)?;
+        let credentials = server.credentials_of(&asked, &new.credentials)?;
         let base = server.options.base.clone();
         let mut saving = Saving { draft, seen: None, base: &base, text_params: Vec::new(), bytes, paused_for: None };
         let lacks = server.wardroom.would_lack(&saving, &credentials).await?;
@@ -431,7 +441,7 @@ fn update_task(call: Call<'_>) -> Done<'_> {
             schedule.set(&mut draft);
         }
         let mut bytes = Bytes::Pinned;
-        let mut source = String::new();
+        let mut asked = Vec::new();
         if let Some(code) = change.code {
             server.author_only("code").await?;
             let program = script(&code, change.language, &draft.name);
@@ -444,9 +454,9 @@ fn update_task(call: Call<'_>) -> Done<'_> {
                     "the same text in another language is another program, which nobody looked at: change the text as well",
                 ));
             }
-            source = code;
+            asked = of_script(&code);
         }
-        let credentials = server.credentials_of(&source, &change.credentials)?;
+        let credentials = server.credentials_of(&asked, &change.credentials)?;
         let base = task.definition.base.clone();
         let same_bytes = matches!(bytes, Bytes::Pinned);
         let mut saving = Saving { draft, seen: Some(&task), base: &base, text_params: Vec::new(), bytes, paused_for: None };
@@ -468,7 +478,8 @@ impl Server {
             return Ok(());
         }
         self.note_refused(argument).await;
-        let message = format!("the profile `{}` does not have `{argument}`: tasks are made of templates", self.options.profile.name());
+        let message =
+            format!("the profile `{}` does not have `{argument}`: tasks are made of templates and plugins", self.options.profile.name());
         let hint = Some("The operator chooses the profile: `wardroom mcp --profile author`.".to_owned());
         Err(Refused { code: "not_allowed", message, hint })
     }
@@ -487,17 +498,30 @@ impl Server {
         Ok(self.wardroom.would_lack(saving, more).await?)
     }
 
-    /// The credentials that were named, as scopes. All that a header asks for
+    /// Has a draft be of an installed plugin's function, and answers which
+    /// credentials that asks for.
+    async fn of_plugin(&self, name: &str, draft: &mut TaskDraft) -> Result<Vec<CredentialScope>, Refused> {
+        let wardroom = &self.wardroom;
+        let program = ProgramName { path: name.into(), function: None };
+        let installed = wardroom.installed(&program)?.ok_or_else(|| wardroom.unknown_plugin(name))?;
+        check_params(&installed, &draft.params)?;
+        let input = installed.input(&draft.params);
+        (draft.params, draft.args) =
+            input.ok_or_else(|| Refused::arguments("a task's program has no standard input: leave `stdin` out"))?;
+        draft.program = installed.dotted();
+        let manifest = wardroom.manifest(&wardroom.program_of(&installed.stored()).map_err(ResolveError::from)?).await?;
+        Ok(manifest.map(|manifest| manifest.credentials).unwrap_or_default())
+    }
+
+    /// The credentials that were named, as scopes. All that the program asks for
     /// have to exist too, or the approval would be of something unknown.
-    fn credentials_of(&self, source: &str, named: &[String]) -> Result<Vec<Scope>, Refused> {
+    fn credentials_of(&self, asked: &[CredentialScope], named: &[String]) -> Result<Vec<Scope>, Refused> {
         let scopes: Vec<CredentialScope> = named
             .iter()
             .map(|text| text.parse())
             .collect::<Result<_, _>>()
             .map_err(|error: wardroom_core::capability::credentials::CredentialScopeError| Refused::arguments(error.to_string()))?;
-        // A header that does not hold is told of when the task is saved.
-        let asked = Manifest::of_script(source).ok().flatten().map(|manifest| manifest.credentials).unwrap_or_default();
-        for scope in scopes.iter().chain(&asked) {
+        for scope in scopes.iter().chain(asked) {
             if self.wardroom.database().credential(&scope.name)?.is_none() {
                 return Err(TaskError::NoCredential(scope.name.clone()).into());
             }
