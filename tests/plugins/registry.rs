@@ -58,6 +58,24 @@ fn what_a_plugin_says_of_itself_is_kept_and_shown() {
 }
 
 #[test]
+fn where_a_plugin_came_from_is_kept_and_shown() {
+    let home = Home::new();
+    let file = fs::canonicalize(home.file("any.js", KEEPS)).unwrap();
+    let path = file.to_str().unwrap();
+    assert_eq!(home.install(&file, "one")["source"], path);
+    assert_eq!(home.plugin_json(&["inspect", "one"])["source"], path);
+    assert_eq!(home.plugin_json(&["list"])["plugins"][0]["source"], path);
+    assert!(home.plugin(&["inspect", "one"]).text().contains(&format!("from        {path}")));
+    let listed = home.plugin(&["list"]).text();
+    assert!(listed.lines().any(|line| line.split_whitespace().take(3).eq(["one", "1.2.3", "file"])), "{listed}");
+    let other = fs::canonicalize(home.file("other.js", "return 2;")).unwrap();
+    home.plugin(&["upgrade", "one", other.to_str().unwrap()]);
+    assert_eq!(home.plugin_json(&["inspect", "one"])["source"], other.to_str().unwrap());
+    home.plugin(&["rollback", "one"]);
+    assert_eq!(home.plugin_json(&["inspect", "one"])["source"], path, "those bytes came from there");
+}
+
+#[test]
 fn a_component_carries_its_manifest_wherever_it_goes() {
     let home = Home::new();
     let manifest = "name = 'asker'\nversion = '2.0.0'\nnet = ['https://a.example/']\nstate = '4KiB'\n[limits]\ntimeout = '7s'\n[reasons]\nnet = 'to ask'\n[params.set]\ntype = 'json'";

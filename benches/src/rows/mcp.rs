@@ -125,7 +125,7 @@ fn expose(folder: &Path, plugins: usize) -> Result<(), Failed> {
     serving()?.block_on(async {
         for number in 0..plugins {
             let name = format!("plugin-{number}");
-            wardroom.install_plugin(&program, Some(&name)).await?;
+            wardroom.install_plugin(wardroom.offer_of_file(&program)?, Some(&name)).await?;
             wardroom.expose_functions(&name, folder, &[]).await?;
         }
         Ok::<(), Failed>(())

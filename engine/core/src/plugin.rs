@@ -1,6 +1,8 @@
 //! Plugins as words: what they are called, and how one of their functions is
 //! named at the command line, in tasks and to assistants. What a plugin is lies
-//! above, in the use cases.
+//! above, in the use cases. Where one comes from is `source.rs`.
+
+mod source;
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,6 +12,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::task::RESERVED;
 use crate::text::is_name;
+
+pub use source::{MAX_SOURCE_BYTES, OciSource, PluginSource, SourceError, SourceKind, UrlSource};
 
 /// Characters of a tool's name at most, and what they may be: what common
 /// clients accept. One name that is not hides the whole list from them.

@@ -122,6 +122,12 @@ impl Host {
         Ok(Self { loader, wire: config.wire, clock: config.clock, permits: Permits::new(), fence })
     }
 
+    /// The way to the network.
+    #[must_use]
+    pub fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
     /// What a program is: its shape, functions and imports. Compiles it where
     /// that has not been done.
     ///

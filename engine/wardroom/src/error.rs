@@ -16,7 +16,7 @@ use crate::execution::store::StoreError;
 use crate::home::HomeError;
 use crate::mcp::McpError;
 use crate::mcp::http::TokenError;
-use crate::plugin::PluginError;
+use crate::plugin::{FetchError, PluginError};
 use crate::project::ProjectError;
 use crate::schedule::ServeError;
 use crate::task::TaskError;
@@ -233,6 +233,7 @@ impl From<PluginError> for CommandError {
         let blame = error.blame();
         match error {
             PluginError::Resolve(error) => (*error).into(),
+            PluginError::Fetch(error) => (*error).into(),
             PluginError::Surplus(surplus) => surplus_error(&surplus),
             PluginError::Grant(error) => error.into(),
             PluginError::Open(error) => error.into(),
@@ -248,7 +249,7 @@ impl From<PluginError> for CommandError {
 
 fn plugin_hint(error: &PluginError) -> Option<String> {
     Some(match error {
-        PluginError::NoName { path, .. } => format!("Give it one: `wardroom plugin install {} --name=NAME`.", path.display()),
+        PluginError::NoName { from, .. } => format!("Give it one: `wardroom plugin install {from} --name=NAME`."),
         PluginError::Exists(name) => {
             format!("`wardroom plugin upgrade {name} FILE` gives it other bytes; `--name=NAME` installs it beside that one.")
         }
@@ -274,6 +275,55 @@ fn plugin_hint(error: &PluginError) -> Option<String> {
         PluginError::Store(StoreError::Missing { .. } | StoreError::Altered { .. }) => {
             "`wardroom plugin remove NAME` and `wardroom plugin install FILE` put it right.".to_owned()
         }
+        _ => return None,
+    })
+}
+
+impl From<FetchError> for CommandError {
+    fn from(error: FetchError) -> Self {
+        let usage = matches!(error, FetchError::File(_) | FetchError::UrlCredential(_));
+        let command = if usage { Self::usage(error.to_string()) } else { Self::blamed(error.blame(), &error) };
+        match fetch_hint(&error) {
+            Some(hint) => command.hint(hint),
+            None => match error {
+                FetchError::Vault(error) => error.into(),
+                _ => command,
+            },
+        }
+    }
+}
+
+fn fetch_hint(error: &FetchError) -> Option<String> {
+    Some(match error {
+        FetchError::Refused { refusal, from } => {
+            let flag = refusal.flag()?;
+            let sent = if from.is_some() { "If you know who that is and want to be sent on there" } else { "If that is where it should come from" };
+            format!("{sent}, allow it: add `{flag}`.")
+        }
+        FetchError::Credential(refusal) => {
+            let name = refusal.wanted.split(' ').next().unwrap_or_default();
+            format!("`wardroom credential show {name}` says which hosts it is for; `wardroom credential set {name} --host=HOST` names them anew, all of them.")
+        }
+        FetchError::Login(registry) => format!(
+            "Store who you are there, as `USER:PASSWORD`, with `wardroom credential add REGISTRY_LOGIN --host={registry}`; then add `--credential=REGISTRY_LOGIN`."
+        ),
+        FetchError::LoginFailed(_) => {
+            "Its value is `USER:PASSWORD`, and that user has to be allowed to pull: `wardroom credential set NAME` gives it another value.".to_owned()
+        }
+        FetchError::Digest { .. } | FetchError::Size { .. } => {
+            "Nothing was kept. Ask whoever publishes it: either the digest is of something else, or the place gives other bytes than it did.".to_owned()
+        }
+        FetchError::TagMoved { tag, found, .. } => format!(
+            "Leave `:{tag}` away to have what the digest names all the same; or look at what is new, and name {found} if that is what you want."
+        ),
+        FetchError::Index { .. } => "An index is not chosen from: name one artifact's own digest behind the `@`.".to_owned(),
+        FetchError::Deadline(_) => "Give it more time: `--timeout=30m`.".to_owned(),
+        FetchError::Status { status: 429 | 500..=599, .. } => "Try again later: it is the server's to answer.".to_owned(),
+        FetchError::Status { status: 401 | 403, .. } => {
+            "It is not for everybody: a registry takes `--credential=NAME`; an address is fetched without saying who you are.".to_owned()
+        }
+        FetchError::Status { .. } => "Look at the address: it is asked for as it was typed.".to_owned(),
+        FetchError::Packed { .. } => "Whoever serves it has to serve the bytes as they are.".to_owned(),
         _ => return None,
     })
 }

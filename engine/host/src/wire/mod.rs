@@ -15,6 +15,7 @@ mod body;
 mod client;
 mod dial;
 mod error;
+mod fetch;
 mod headers;
 mod proxy;
 mod resolve;
@@ -33,6 +34,7 @@ use wardroom_core::witness::Witness;
 
 pub use dial::{BoxConnection, Connection, Dial, SystemDialer};
 pub use error::{BoxError, WireConfigError, WireError};
+pub use fetch::Answer;
 pub use headers::is_hop_by_hop;
 pub use proxy::ProxyConfig;
 pub use resolve::{Resolve, SystemResolver};

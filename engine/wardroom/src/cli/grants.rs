@@ -78,8 +78,13 @@ pub(super) fn absolute(base: &Path, text: &str) -> String {
 
 /// Parsed here: clap repeats what it refuses, and that may be a value.
 fn check_credential(text: &str) -> Result<(), CommandError> {
+    credential(text).map(drop)
+}
+
+/// As [`check_credential`], and what it says.
+pub(super) fn credential(text: &str) -> Result<CredentialScope, CommandError> {
     if text.contains('=') {
         return Err(value_in_arguments());
     }
-    text.parse::<CredentialScope>().map(drop).map_err(|error| CommandError::usage(format!("--credential: {error}")))
+    text.parse::<CredentialScope>().map_err(|error| CommandError::usage(format!("--credential: {error}")))
 }

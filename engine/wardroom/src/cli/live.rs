@@ -178,6 +178,38 @@ impl Notice for Compiling {
     }
 }
 
+/// Says how much of something has come.
+pub(super) struct Fetching {
+    terminal: Terminal,
+    what: String,
+    drawn: AtomicU64,
+}
+
+/// Bytes between two looks at how much there is.
+const FETCHED_STEP: u64 = 256 << 10;
+
+impl Fetching {
+    pub(super) fn new(what: &str) -> Self {
+        Self { terminal: Terminal::default(), what: for_terminal_line(truncated(what, PROGRESS_BYTES)), drawn: AtomicU64::new(0) }
+    }
+
+    /// So many bytes have come, of so many where that is known.
+    pub(super) fn told(&self, done: u64, total: Option<u64>) {
+        if done > 0 && done < self.drawn.load(Ordering::Relaxed) + FETCHED_STEP && Some(done) != total {
+            return;
+        }
+        self.drawn.store(done, Ordering::Relaxed);
+        let of = total.map_or_else(String::new, |total| format!(" of {} KiB", total.div_ceil(1024)));
+        let unit = if total.is_some() { "" } else { " KiB" };
+        self.terminal.draw(format!("fetching {}: {}{unit}{of}", self.what, done.div_ceil(1024)));
+    }
+
+    /// What was drawn goes.
+    pub(super) fn finish(&self) {
+        let _heard: bool = self.terminal.finish();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use wardroom_core::clock::Timestamp;

@@ -9,6 +9,7 @@ mod doctor;
 mod error;
 mod exec;
 mod expose;
+mod fetch;
 mod grants;
 mod init;
 mod inspect;

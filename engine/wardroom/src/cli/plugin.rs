@@ -1,6 +1,5 @@
 //! `wardroom plugin`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,8 +10,10 @@ use wardroom_core::text::for_terminal_line;
 
 use super::ask;
 use super::error::{CommandError, show_hint};
+use super::fetch::SourceArguments;
 use super::inspect::{InspectArguments, brief, shape_words};
 use super::project::ProjectCommand;
+use super::run::CANCELLED;
 use super::show::{self, BOLD, DIM, ERROR, GOOD, WARN};
 use crate::plugin::{Difference, Plugin, PluginFunction, RequestView, Upgraded};
 use crate::wardroom::Wardroom;
@@ -21,8 +22,8 @@ use crate::wardroom::Wardroom;
 pub(super) enum PluginCommand {
     /// Install a program under a name, to be run and exposed by it
     Install {
-        /// A file (`.js`, `.ts`, `.wasm`)
-        file: PathBuf,
+        #[command(flatten)]
+        from: SourceArguments,
         /// Its name (default: its manifest's, else its file's)
         #[arg(long)]
         name: Option<String>,
@@ -42,8 +43,8 @@ pub(super) enum PluginCommand {
     Upgrade {
         /// The plugin
         name: String,
-        /// A file (`.js`, `.ts`, `.wasm`)
-        file: PathBuf,
+        #[command(flatten)]
+        from: SourceArguments,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -85,14 +86,18 @@ impl PluginCommand {
 
     pub(super) async fn execute(self, wardroom: &Arc<Wardroom>) -> Result<ExitCode, CommandError> {
         match self {
-            Self::Install { file, name, json } => {
-                let plugin = wardroom.install_plugin(&file, name.as_deref()).await?;
+            Self::Install { from, name, json } => {
+                let Some(offer) = from.offer(wardroom).await? else { return Ok(cancelled()) };
+                let plugin = wardroom.install_plugin(offer, name.as_deref()).await?;
                 installed(wardroom, &plugin, json)?;
             }
             Self::List { json } => list(wardroom, json)?,
             Self::Inspect(of) => return of.execute(wardroom).await,
-            Self::Upgrade { name, file, json } => {
-                let upgraded = wardroom.upgrade_plugin(&name, &file, ask::possible()).await?;
+            Self::Upgrade { name, from, json } => {
+                // Before anything is fetched for it.
+                drop(wardroom.plugin(&name)?);
+                let Some(offer) = from.offer(wardroom).await? else { return Ok(cancelled()) };
+                let upgraded = wardroom.upgrade_plugin(&name, offer, ask::possible()).await?;
                 show_upgraded(wardroom, &upgraded, json)?;
             }
             Self::Rollback(of) => {
@@ -116,6 +121,11 @@ impl PluginCommand {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn cancelled() -> ExitCode {
+    show::line(&format!("{WARN}cancelled{WARN:#}: nothing was installed"));
+    ExitCode::from(CANCELLED)
 }
 
 fn installed(wardroom: &Wardroom, plugin: &Plugin, json: bool) -> Result<(), CommandError> {
@@ -177,12 +187,13 @@ fn list(wardroom: &Wardroom, json: bool) -> Result<(), CommandError> {
         vec![
             plugin.name().to_string(),
             summary.version.clone().unwrap_or_default(),
+            summary.source.as_ref().map(|source| source.kind().to_string()).unwrap_or_default(),
             summary.functions.len().to_string(),
             SizeText(plugin.record.size).to_string(),
             summary.description.clone().unwrap_or_default(),
         ]
     };
-    show::table(&["plugin", "version", "functions", "size", "what it does"], plugins.iter().map(row))
+    show::table(&["plugin", "version", "from", "functions", "size", "what it does"], plugins.iter().map(row))
 }
 
 /// One installed plugin, from what is kept of it.
@@ -200,6 +211,7 @@ pub(super) fn inspect(wardroom: &Wardroom, name: &PluginName, json: bool) -> Res
     let summary = plugin.summary();
     let list = |list: &[String]| if list.is_empty() { "nothing".to_owned() } else { list.join("\n") };
     let mut pairs = vec![("plugin", format!("{name} ({} bytes, {})", view.size, view.digest))];
+    pairs.extend(summary.source.as_ref().map(|source| ("from", source.to_string())));
     pairs.extend(summary.version.clone().map(|version| ("version", version)));
     pairs.extend(summary.description.clone().map(|description| ("about", description)));
     pairs.extend(summary.licence.clone().map(|licence| ("licence", licence)));

@@ -29,7 +29,7 @@ use crate::execution::{ExecuteError, Live};
 use crate::wardroom::Wardroom;
 
 /// Exit code of a run that was cancelled (128 + SIGINT).
-const CANCELLED: u8 = 130;
+pub(super) const CANCELLED: u8 = 130;
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct RunArguments {
@@ -419,7 +419,8 @@ pub(super) async fn stop_signal() {
     drop(tokio::spawn(end_on_signal()));
 }
 
-async fn end_on_signal() {
+/// From the first signal on that is listened to, nothing else ends the process.
+pub(super) async fn end_on_signal() {
     signal().await;
     std::process::exit(i32::from(CANCELLED));
 }

@@ -24,7 +24,7 @@ use wardroom_vault::redact::Redactor;
 use wardroom_vault::ring::{Held, Ring};
 
 use super::CredentialUseError;
-use crate::audit::{Run, event};
+use crate::audit::{self, Run, event};
 use crate::wardroom::Wardroom;
 
 /// What a run is lent.
@@ -33,12 +33,21 @@ pub(crate) struct LentCredentials {
     redactor: Redactor,
     db: Arc<Database>,
     clock: Arc<dyn Clock>,
-    run: Run,
+    user: User,
     /// Uses so far: each is a row for ever.
     uses: AtomicU64,
     /// Refusals so far, by what they were of. A flood of one kind must neither
     /// fill a disk nor keep another kind from being written down.
     refusals: Mutex<HashMap<String, u32>>,
+}
+
+/// Who uses them, as the audit log says it.
+#[derive(Debug, Clone, Copy)]
+enum User {
+    /// A program.
+    Run(Run),
+    /// Wardroom itself, with what a person at the command line named.
+    Asker,
 }
 
 /// How often a refusal of one kind is written down.
@@ -50,8 +59,23 @@ impl Wardroom {
     /// The credentials that a plan holds, their values opened. Without any, the
     /// vault stays shut.
     pub(crate) async fn lend(&self, plan: &Plan) -> Result<Arc<dyn Credentials>, CredentialUseError> {
+        let resolved = plan.resolved();
+        let run = Run { execution: resolved.id, attempt: resolved.attempt };
+        self.lent(&plan.access().credentials, User::Run(run)).await
+    }
+
+    /// The credential that a person named for fetching something, its value
+    /// opened; none: the vault stays shut.
+    pub(crate) async fn lend_to_fetch(&self, scope: Option<&CredentialScope>) -> Result<Arc<dyn Credentials>, CredentialUseError> {
+        if scope.is_some() {
+            self.mirrored.appended();
+        }
+        self.lent(scope.map_or(&[], std::slice::from_ref), User::Asker).await
+    }
+
+    async fn lent(&self, assigned: &[CredentialScope], user: User) -> Result<Arc<dyn Credentials>, CredentialUseError> {
         let mut scopes: BTreeMap<&CredentialName, Vec<CredentialScope>> = BTreeMap::new();
-        for scope in &plan.access().credentials {
+        for scope in assigned {
             scopes.entry(&scope.name).or_default().push(scope.clone());
         }
         if scopes.is_empty() {
@@ -65,14 +89,12 @@ impl Wardroom {
         let prepare = |error: &dyn std::error::Error| CredentialUseError::Prepare(error.to_string());
         let ring = Ring::new(held).map_err(|error| prepare(&error))?;
         let redactor = Redactor::new(ring.values()).map_err(|error| prepare(&error))?;
-        let resolved = plan.resolved();
-        let run = Run { execution: resolved.id, attempt: resolved.attempt };
         Ok(Arc::new(LentCredentials {
             ring,
             redactor,
             db: self.db.clone(),
             clock: self.clock.clone(),
-            run,
+            user,
             uses: AtomicU64::new(0),
             refusals: Mutex::default(),
         }))
@@ -96,7 +118,10 @@ impl LentCredentials {
     }
 
     fn event(&self, event: &'static str, subject: &str, detail: Value) -> AuditEvent {
-        self.run.event(self.clock.now(), event, subject, detail)
+        match self.user {
+            User::Run(run) => run.event(self.clock.now(), event, subject, detail),
+            User::Asker => audit::by_asker(self.clock.now(), event, subject, detail),
+        }
     }
 
     /// Writes a refusal down. Nothing waits for it: nothing happened.

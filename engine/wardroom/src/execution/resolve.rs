@@ -470,11 +470,17 @@ pub(crate) fn read_program(name: &ProgramName) -> Result<(Program, PathBuf), Res
     if bytes.len() as u64 > MAX_PROGRAM_BYTES {
         return Err(HostError::TooLarge { size: meta.len(), max: MAX_PROGRAM_BYTES }.into());
     }
-    let format = Format::of(&name.path, &bytes).map_err(|source| ResolveError::Format { path: name.path.clone(), source })?;
-    let digest = Digest::from_bytes(sha2::Sha256::digest(&bytes).into());
+    let program = program_of(&name.path, bytes)?;
     let path = std::fs::canonicalize(&name.path).map_err(failed)?;
-    let shown = name.path.file_name().map_or_else(|| name.path.display().to_string(), |name| name.to_string_lossy().into_owned());
-    Ok((Program { name: shown, digest, format, bytes: bytes.into() }, path))
+    Ok((program, path))
+}
+
+/// Bytes that are all there, under the name that they have.
+pub(crate) fn program_of(path: &Path, bytes: Vec<u8>) -> Result<Program, ResolveError> {
+    let format = Format::of(path, &bytes).map_err(|source| ResolveError::Format { path: path.to_owned(), source })?;
+    let digest = Digest::from_bytes(sha2::Sha256::digest(&bytes).into());
+    let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+    Ok(Program { name, digest, format, bytes: bytes.into() })
 }
 
 /// On whom a command line's grants hang.

@@ -6,16 +6,15 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::json;
 use wardroom_core::id::Digest;
-use wardroom_core::plugin::PluginName;
-use wardroom_core::program::{Program, ProgramName};
+use wardroom_core::plugin::{PluginName, PluginSource};
 use wardroom_db::{Keeping, PluginChange, PluginRecord, Standing};
 
 use super::metadata::Examined;
+use super::offer::Offer;
 use super::seal::SealKey;
 use super::{Plugin, PluginError, PluginFunction, RequestView, Summary, unsealed};
 use crate::audit::{self, event};
 use crate::execution::changed::Changed;
-use crate::execution::resolve::read_program;
 use crate::task::definition::Task;
 use crate::template;
 use crate::wardroom::Wardroom;
@@ -68,20 +67,20 @@ impl Wardroom {
     /// # Errors
     ///
     /// [`PluginError`] says why it cannot be installed; nothing is changed then.
-    pub async fn install_plugin(&self, file: &Path, name: Option<&str>) -> Result<Plugin, PluginError> {
-        let (program, _) = read_program(&ProgramName { path: file.to_owned(), function: None })?;
-        let manifest = self.manifest(&program).await?;
+    pub async fn install_plugin(&self, offer: Offer, name: Option<&str>) -> Result<Plugin, PluginError> {
+        let manifest = self.manifest(&offer.program).await?;
         let own = manifest.and_then(|manifest| manifest.name);
-        let name = plugin_name(file, name, own.as_deref())?;
+        let name = plugin_name(&offer.source, name, own.as_deref())?;
         if template::of_path(Path::new(name.as_str())).is_some() {
             return Err(PluginError::Template(name));
         }
         if self.db.plugin(&name, Standing::Current)?.is_some() {
             return Err(PluginError::Exists(name));
         }
-        let examined = self.examine(&name, &program).await?;
-        let record = self.stage(&name, &program, &examined)?;
-        let events = self.audited(|| audit::by_asker(record.installed_at, event::PLUGIN_INSTALLED, name.as_str(), detail(&record)))?;
+        let examined = self.examine(&name, &offer).await?;
+        let record = self.stage(&name, &offer, &examined)?;
+        let detail = json!({ "digest": record.digest.to_string(), "size": record.size, "from": offer.source.kind().name() });
+        let events = self.audited(|| audit::by_asker(record.installed_at, event::PLUGIN_INSTALLED, name.as_str(), detail))?;
         let changed = self.db.install_plugin(record.clone(), examined.details, events).await?;
         done(changed, &name)?;
         // What an installation left that did not come to its end.
@@ -89,21 +88,20 @@ impl Wardroom {
         Ok(Plugin { record, summary: examined.summary })
     }
 
-    /// Gives a plugin a file's bytes. Its grants and what is exposed of it stay
+    /// Gives a plugin other bytes. Its grants and what is exposed of it stay
     /// only where a person said so at a terminal and nothing more is asked for.
     ///
     /// # Errors
     ///
     /// [`PluginError`] says why it cannot be; nothing is changed then.
-    pub async fn upgrade_plugin(&self, name: &str, file: &Path, is_at_terminal: bool) -> Result<Upgraded, PluginError> {
+    pub async fn upgrade_plugin(&self, name: &str, offer: Offer, is_at_terminal: bool) -> Result<Upgraded, PluginError> {
         let old = self.plugin(name)?;
-        let (program, _) = read_program(&ProgramName { path: file.to_owned(), function: None })?;
         let name = old.name().clone();
-        if program.digest == old.digest() {
-            return Err(PluginError::Same { name, digest: program.digest });
+        if offer.program.digest == old.digest() {
+            return Err(PluginError::Same { name, digest: offer.program.digest });
         }
-        let examined = self.examine(&name, &program).await?;
-        let record = self.stage(&name, &program, &examined)?;
+        let examined = self.examine(&name, &offer).await?;
+        let record = self.stage(&name, &offer, &examined)?;
         let (old_functions, _) = self.plugin_functions(&old)?;
         let new_functions: Vec<PluginFunction> =
             serde_json::from_str(&examined.details.functions).map_err(|_| PluginError::Altered(name.clone()))?;
@@ -112,7 +110,9 @@ impl Wardroom {
         let callable = new_functions.iter().filter(|function| function.unsupported.is_none()).map(|function| function.name.clone());
         let keeping = if keeps_grants { Keeping::Grants(callable.collect()) } else { Keeping::Nothing };
         let exposed = self.exposed_of(&name)?;
-        let detail = json!({ "digest": record.digest.to_string(), "before": old.digest().to_string(), "keeps_grants": keeps_grants });
+        let from = offer.source.kind().name();
+        let detail =
+            json!({ "digest": record.digest.to_string(), "before": old.digest().to_string(), "keeps_grants": keeps_grants, "from": from });
         let events = self.audited(|| audit::by_asker(record.installed_at, event::PLUGIN_UPGRADED, name.as_str(), detail))?;
         let changed = self.db.replace_plugin(old.digest(), record.clone(), examined.details, keeping, events).await?;
         done(changed, &name)?;
@@ -175,8 +175,9 @@ impl Wardroom {
     }
 
     /// Stores the bytes, and answers the row that will say so.
-    fn stage(&self, name: &PluginName, program: &Program, examined: &Examined) -> Result<PluginRecord, PluginError> {
+    fn stage(&self, name: &PluginName, offer: &Offer, examined: &Examined) -> Result<PluginRecord, PluginError> {
         let key = SealKey::read_or_make(&self.home.plugins_key())?;
+        let program = &offer.program;
         self.components().put(program)?;
         let record = PluginRecord {
             name: name.clone(),
@@ -191,10 +192,6 @@ impl Wardroom {
     }
 }
 
-fn detail(record: &PluginRecord) -> serde_json::Value {
-    json!({ "digest": record.digest.to_string(), "size": record.size })
-}
-
 fn done(change: PluginChange, name: &PluginName) -> Result<(), PluginError> {
     match change {
         PluginChange::Done => Ok(()),
@@ -204,13 +201,13 @@ fn done(change: PluginChange, name: &PluginName) -> Result<(), PluginError> {
     }
 }
 
-/// That which is said, or the manifest's, or the file's without its ending.
-fn plugin_name(file: &Path, said: Option<&str>, own: Option<&str>) -> Result<PluginName, PluginError> {
+/// That which is said, or the manifest's, or its file's without the ending.
+fn plugin_name(source: &PluginSource, said: Option<&str>, own: Option<&str>) -> Result<PluginName, PluginError> {
     if let Some(said) = said {
         return Ok(said.parse()?);
     }
-    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    own.unwrap_or(&stem).parse().map_err(|source| PluginError::NoName { path: file.to_owned(), source })
+    let stem = source.file_name().file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    own.unwrap_or(&stem).parse().map_err(|why| PluginError::NoName { from: Box::new(source.clone()), source: why })
 }
 
 fn difference(old: (&Summary, &[PluginFunction]), new: (&Summary, &[PluginFunction])) -> Difference {

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use wardroom_core::limit::{MAX_PLUGIN_FUNCTIONS, MAX_PLUGIN_METADATA};
 use wardroom_core::manifest::Manifest;
-use wardroom_core::plugin::{PluginName, tool_name};
+use wardroom_core::plugin::{PluginName, PluginSource, tool_name};
 use wardroom_core::program::{Program, Shape};
 use wardroom_core::text::truncated;
 use wardroom_db::PluginDetails;
 use wardroom_host::{FunctionView, Inspection};
 
+use super::offer::Offer;
 use super::seal::details_hash;
 use super::words::{self, RequestView};
 use super::{PluginError, TASK_FUNCTION};
@@ -64,6 +65,9 @@ pub struct PluginFunction {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Summary {
+    /// Where its bytes came from; none: it was installed before that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<PluginSource>,
     /// Its version, as its manifest says.
     pub version: Option<String>,
     /// What it does, as its manifest says.
@@ -95,9 +99,20 @@ pub(super) struct Examined {
 }
 
 impl Wardroom {
+    /// Looks at what is offered as a plugin of this name, and where it comes from.
+    pub(super) async fn examine(&self, name: &PluginName, offer: &Offer) -> Result<Examined, PluginError> {
+        let (summary, details) = self.describe_plugin(name, &offer.program).await?;
+        let summary = Summary { source: Some(offer.source.clone()), ..summary };
+        let bytes = details.functions.len() + details.wit.as_ref().map_or(0, String::len);
+        if bytes + serde_json::to_string(&summary).map_or(usize::MAX, |text| text.len()) > MAX_PLUGIN_METADATA {
+            return Err(PluginError::TooMuch);
+        }
+        Ok(Examined { summary, details })
+    }
+
     /// Looks at a program as a plugin of this name. It is prepared in a child
     /// process where that has not been done.
-    pub(super) async fn examine(&self, name: &PluginName, program: &Program) -> Result<Examined, PluginError> {
+    pub(super) async fn describe_plugin(&self, name: &PluginName, program: &Program) -> Result<(Summary, PluginDetails), PluginError> {
         let inspection = self.host()?.inspect(program).await.map_err(crate::execution::resolve::ResolveError::from)?;
         let manifest = self.manifest(program).await?;
         let described = self.host()?.described(program).await.map_err(crate::execution::resolve::ResolveError::from)?;
@@ -109,11 +124,7 @@ impl Wardroom {
             wit: described.and_then(|described| described.wit.clone()),
         };
         let summary = summary(&inspection, manifest.as_ref(), &functions, details_hash(&details));
-        let bytes = details.functions.len() + details.wit.as_ref().map_or(0, String::len);
-        if bytes + serde_json::to_string(&summary).map_or(usize::MAX, |text| text.len()) > MAX_PLUGIN_METADATA {
-            return Err(PluginError::TooMuch);
-        }
-        Ok(Examined { summary, details })
+        Ok((summary, details))
     }
 }
 
@@ -198,6 +209,7 @@ fn summary(inspection: &Inspection, manifest: Option<&Manifest>, functions: &[Pl
     });
     notes.extend(uncallable);
     Summary {
+        source: None,
         version: text(manifest.and_then(|manifest| manifest.version.as_ref())),
         description: text(manifest.and_then(|manifest| manifest.description.as_ref())),
         licence: text(manifest.and_then(|manifest| manifest.licence.as_ref())),

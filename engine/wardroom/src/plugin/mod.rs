@@ -1,8 +1,8 @@
 //! Plugins: programs that a person installed under a name.
 //!
 //! ```text
-//!  FILE ─▶ examined in a child ─▶ bytes into components/, synced ─▶ one transaction: row, audit
-//!          metadata.rs, host/describe.rs   execution/store.rs       db/plugins.rs
+//!  FILE, https://, oci:// ─▶ offer ─▶ examined in a child ─▶ bytes into components/, synced ─▶ one transaction: row, audit
+//!  offer.rs, fetch/                   metadata.rs, describe.rs   execution/store.rs              db/plugins.rs
 //! ```
 //!
 //! What is found out at the installation is kept, so that listing, inspecting and
@@ -14,14 +14,14 @@
 //! (what assistants are shown).
 
 mod change;
+mod fetch;
 mod inspect;
 mod metadata;
+mod offer;
 mod program;
 mod seal;
 mod tool;
 mod words;
-
-use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -31,7 +31,7 @@ use wardroom_core::clock::Timestamp;
 use wardroom_core::credential::CredentialName;
 use wardroom_core::id::Digest;
 use wardroom_core::limit::{MAX_PLUGIN_FUNCTIONS, MAX_PLUGIN_METADATA, MAX_PLUGINS};
-use wardroom_core::plugin::{PluginName, PluginNameError};
+use wardroom_core::plugin::{PluginName, PluginNameError, PluginSource};
 use wardroom_core::program::Format;
 use wardroom_core::text::nearest;
 use wardroom_db::{DbError, PluginRecord, Standing};
@@ -43,8 +43,10 @@ use crate::wardroom::{OpenError, Wardroom};
 use seal::{SealError, SealKey, details_hash};
 
 pub use change::{Difference, Upgraded};
+pub use fetch::{FETCH_DEADLINE, FetchError, FetchTerms, MAX_REDIRECTS, Told};
 pub use inspect::Inspected;
 pub use metadata::{Door, PluginFunction, Summary};
+pub use offer::Offer;
 pub use program::Installed;
 pub(crate) use tool::KnownTools;
 pub use tool::{Exposed, ExposedTool};
@@ -62,10 +64,10 @@ pub enum PluginError {
     #[error(transparent)]
     Name(#[from] PluginNameError),
     /// Neither its manifest nor its file has a name for it.
-    #[error("`{}` gives the plugin no name: {source}", path.display())]
+    #[error("`{from}` gives the plugin no name: {source}")]
     NoName {
-        /// The file.
-        path: PathBuf,
+        /// Where it comes from.
+        from: Box<PluginSource>,
         /// Why not.
         source: PluginNameError,
     },
@@ -174,6 +176,9 @@ pub enum PluginError {
     /// The key of the rows.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// It was not fetched.
+    #[error(transparent)]
+    Fetch(Box<FetchError>),
     /// Its program.
     #[error(transparent)]
     Resolve(Box<ResolveError>),
@@ -188,6 +193,12 @@ pub enum PluginError {
     Db(#[from] DbError),
 }
 
+impl From<FetchError> for PluginError {
+    fn from(error: FetchError) -> Self {
+        Self::Fetch(Box::new(error))
+    }
+}
+
 impl From<ResolveError> for PluginError {
     fn from(error: ResolveError) -> Self {
         Self::Resolve(Box::new(error))
@@ -200,6 +211,7 @@ impl PluginError {
     pub fn blame(&self) -> Blame {
         match self {
             Self::Resolve(error) => error.blame(),
+            Self::Fetch(error) => error.blame(),
             Self::Store(error) => error.blame(),
             Self::Open(error) => error.blame(),
             Self::Db(error) => error.blame(),
@@ -382,10 +394,10 @@ impl Wardroom {
         let (functions, _) = self.plugin_functions(&plugin)?;
         let Some(first) = functions.first() else { return Err(PluginError::Altered(name.clone())) };
         let program = self.components().load(&plugin.stored(first))?;
-        let examined = self.examine(name, &program).await?;
+        let (summary, _) = self.describe_plugin(name, &program).await?;
         // Another build may word what it found in another way; what counts is
         // what can be called and what is asked for.
-        let same = examined.summary.requests == plugin.summary.requests && examined.summary.functions == plugin.summary.functions;
+        let same = summary.requests == plugin.summary.requests && summary.functions == plugin.summary.functions;
         if same && program.bytes.len() as u64 == plugin.record.size { Ok(()) } else { Err(PluginError::Altered(name.clone())) }
     }
 }

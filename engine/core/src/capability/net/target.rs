@@ -168,6 +168,40 @@ impl HttpTarget {
         }
     }
 
+    /// Whether both go to one scheme, host and port (RFC 6454, 5): what was given
+    /// for the one may be given to the other.
+    #[must_use]
+    pub fn is_same_origin(&self, other: &Self) -> bool {
+        self.scheme == other.scheme && self.host == other.host && self.port == other.port
+    }
+
+    /// Where a redirect leads: the same method, at what `location` means from
+    /// here (RFC 9110, 10.2.2). Nothing says yet that it may be followed.
+    ///
+    /// # Errors
+    ///
+    /// [`TargetError`] says what of it cannot be read.
+    pub fn redirected(&self, location: &str) -> Result<Self, TargetError> {
+        if location.len() > MAX_TARGET_BYTES {
+            return Err(TargetError::TooLong);
+        }
+        if location.bytes().any(is_repaired) {
+            return Err(TargetError::Character);
+        }
+        let base = format!("{}://{}{}", self.scheme.name(), self.endpoint(), self.path_and_query());
+        let joined = Url::parse(&base).and_then(|base| base.join(location)).map_err(|_| TargetError::Host)?;
+        Self::parse(&self.method, joined.as_str())
+    }
+
+    /// The same with more in its query, percent-encoded.
+    #[must_use]
+    pub fn with_query(mut self, pairs: &[(&str, &str)]) -> Self {
+        let mut query = url::form_urlencoded::Serializer::new(self.query.take().unwrap_or_default());
+        query.extend_pairs(pairs);
+        self.query = Some(query.finish());
+        self
+    }
+
     pub(in crate::capability) const fn host_part(&self) -> &Host {
         &self.host
     }
@@ -207,7 +241,7 @@ impl fmt::Display for HttpTarget {
 
 /// Parses, after refusing what the WHATWG parser would quietly repair.
 fn read(text: &str) -> Result<(Scheme, Url), TargetError> {
-    if text.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'\\') {
+    if text.bytes().any(is_repaired) {
         return Err(TargetError::Character);
     }
     let (scheme, rest) = text.split_once("://").ok_or(TargetError::Scheme)?;
@@ -224,6 +258,11 @@ fn read(text: &str) -> Result<(Scheme, Url), TargetError> {
         _ => TargetError::Host,
     })?;
     Ok((scheme, url))
+}
+
+/// What the WHATWG parser takes away, or takes for a slash.
+const fn is_repaired(byte: u8) -> bool {
+    byte <= b' ' || byte == 0x7f || byte == b'\\'
 }
 
 /// RFC 9110, 5.6.2.

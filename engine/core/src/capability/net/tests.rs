@@ -428,3 +428,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_redirect_is_read_from_where_it_was_said() {
+    let from = HttpTarget::parse("GET", "https://h.example/a/b?c=d").unwrap();
+    for (location, to, same) in [
+        ("e", "GET https://h.example/a/e", true),
+        ("/e?f=g#h", "GET https://h.example/e", true),
+        ("https://H.example:443/e", "GET https://h.example/e", true),
+        ("//i.example/e", "GET https://i.example/e", false),
+        ("http://h.example/e", "GET http://h.example/e", false),
+        ("https://h.example:8443/e", "GET https://h.example:8443/e", false),
+    ] {
+        let target = from.redirected(location).unwrap();
+        assert_eq!((target.to_string().as_str(), target.is_same_origin(&from)), (to, same), "{location}");
+    }
+    for wrong in ["ftp://h.example/", "data:,x", "https://u:p@h.example/", "https:\\\\i.example", "/a b", "//"] {
+        assert!(from.redirected(wrong).is_err(), "{wrong}");
+    }
+    let token =
+        HttpTarget::parse("GET", "https://h.example/token?a=b").unwrap().with_query(&[("scope", "repository:x/y:pull"), ("s", "&")]);
+    assert_eq!(token.path_and_query(), "/token?a=b&scope=repository%3Ax%2Fy%3Apull&s=%26");
+}
