@@ -23,6 +23,7 @@ pub mod param;
 pub mod plan;
 pub mod plugin;
 pub mod program;
+pub mod signature;
 pub mod sqlite;
 pub mod task;
 pub mod text;

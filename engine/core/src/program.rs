@@ -90,6 +90,17 @@ impl Format {
         }
     }
 
+    /// The lower-case word, as in rows.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Component => "component",
+            Self::Module => "module",
+            Self::JavaScript => "java_script",
+            Self::TypeScript => "type_script",
+        }
+    }
+
     /// Source text rather than WebAssembly.
     #[must_use]
     pub const fn is_script(self) -> bool {

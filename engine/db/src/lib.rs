@@ -4,7 +4,7 @@
 //! that names rusqlite. It must never judge what a grant means, run anything, or
 //! ask for the time; of credentials it sees sealed values alone. One file per
 //! table: [`executions`], [`log_lines`], [`grants`], [`state`], [`tasks`],
-//! [`plugins`], [`slots`], [`credentials`], [`vault`], [`audit`]; `queue` is what waits among
+//! [`plugins`], [`trust`], [`slots`], [`credentials`], [`vault`], [`audit`]; `queue` is what waits among
 //! the executions, `file` opens, `writer` commits.
 //! Programs' own databases are another matter, and another process: [`guest`].
 //!
@@ -48,6 +48,7 @@ mod status;
 pub mod tasks;
 #[cfg(test)]
 mod testing;
+pub mod trust;
 pub mod vault;
 mod writer;
 
@@ -69,6 +70,7 @@ pub use retention::Retention;
 pub use slots::{Accounted, Accounting, SkippedRun, SlotRecord, WhenBusy};
 pub use stats::TaskStats;
 pub use tasks::{Link, LinkKind, ScheduledRecord, SpanRecord, TaskChange, TaskRecord, TaskTerms};
+pub use trust::{RevokedRecord, SignerRecord, TrustChange, TrustHead, TrustRecord};
 pub use vault::{NewVault, Resealed, Sealed, Sealing, VaultChange, VaultCreation, VaultRecord, VaultSwap};
 pub use writer::Answer;
 

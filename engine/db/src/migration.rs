@@ -20,6 +20,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0009_exposed.sql"),
     include_str!("../migrations/0010_calls.sql"),
     include_str!("../migrations/0011_plugins.sql"),
+    include_str!("../migrations/0012_trust.sql"),
 ];
 
 /// Brings a database to the version of these migrations, all or nothing.

@@ -378,16 +378,10 @@ fn insert(connection: &Connection, record: &PluginRecord, details: &PluginDetail
     const INSERT: &str = "
         INSERT INTO plugins (name, standing, digest, format, size, installed_ms, seal, summary, functions, wit)
         VALUES (?, 'current', ?, ?, ?, ?, ?, ?, ?, ?)";
-    let format = match record.format {
-        Format::Component => "component",
-        Format::Module => "module",
-        Format::JavaScript => "java_script",
-        Format::TypeScript => "type_script",
-    };
     connection.prepare_cached(INSERT)?.execute(params![
         record.name.as_str(),
         record.digest.to_string(),
-        format,
+        record.format.name(),
         integer(record.size),
         record.installed_at.ms(),
         record.seal,

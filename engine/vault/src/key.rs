@@ -151,7 +151,7 @@ impl MasterKey {
     }
 }
 
-fn digit(hex: u8) -> Option<u8> {
+pub(crate) fn digit(hex: u8) -> Option<u8> {
     match hex {
         b'0'..=b'9' => Some(hex - b'0'),
         b'a'..=b'f' => Some(hex - b'a' + 10),

@@ -3,7 +3,8 @@
 //! Owns how values are sealed ([`seal`]), where the master key comes from
 //! ([`source`]), what a run may do with what is assigned to it ([`ring`]), and
 //! the redactor ([`redact`]). It must never open the database, a network
-//! connection or a terminal: rows and passphrases are handed to it.
+//! connection or a terminal: rows and passphrases are handed to it. Beside credentials
+//! it has what signs plugins, and what finds out whether a signature holds ([`signer`]).
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ pub mod ring;
 pub mod rotation;
 pub mod seal;
 mod secret;
+pub mod signer;
 pub mod source;
 pub mod vault;
 
@@ -22,5 +24,6 @@ pub use record::{KeyPlace, RecordError, VaultRecord};
 pub use rotation::{Rotated, Rotation, StoredRotation};
 pub use seal::{Identity, SealError, Sealed};
 pub use secret::Secret;
+pub use signer::{SignatureError, SigningKey, SigningKeyError, Verified};
 pub use source::{Ask, KeyFileError, KeychainError, KeychainNote, PassphraseError, Passphrases, Source};
 pub use vault::{OpenVault, SealedVault, VaultError};

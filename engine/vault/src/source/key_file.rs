@@ -163,6 +163,8 @@ fn written(lines: &[Line]) -> Zeroizing<Vec<u8>> {
 }
 
 #[cfg(unix)]
+pub(crate) use unix::{create_private, read_private};
+#[cfg(unix)]
 pub(super) use unix::{load, probe, remove, store};
 
 #[cfg(unix)]
@@ -200,7 +202,7 @@ mod unix {
         folder.sweep()?;
         let line = Line { key_id, key: key.duplicate() };
         match folder.read()? {
-            None => folder.create(&[line]),
+            None => folder.create(&written(&[line])),
             Some(mut lines) => {
                 lines.retain(|other| other.key_id != key_id);
                 lines.push(line);
@@ -232,6 +234,17 @@ mod unix {
         Folder::open(path)?.read().map(drop)
     }
 
+    /// A whole file that only its owner can read; `None` where there is none.
+    pub(crate) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeyFileError> {
+        Folder::open(path)?.text()
+    }
+
+    /// Makes a file that only its owner can read. One that is there is left alone:
+    /// the error's cause is `AlreadyExists` then.
+    pub(crate) fn create_private(path: &Path, text: &[u8]) -> Result<(), KeyFileError> {
+        Folder::open(path)?.create(text)
+    }
+
     /// The folder that the file is in. Everything goes through its handle: a
     /// folder swapped on the way changes nothing.
     struct Folder {
@@ -246,6 +259,7 @@ mod unix {
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
                 return Err(KeyFileError::NotAFile(path.to_owned()));
             };
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let handle = rustix::fs::open(parent, flags, Mode::empty()).map_err(io)?;
             Ok(Self { handle, name: name.to_owned(), path: path.to_owned() })
@@ -266,6 +280,10 @@ mod unix {
 
         /// The keys of the file; `None` where there is no file.
         fn read(&self) -> Result<Option<Vec<Line>>, KeyFileError> {
+            self.text()?.map(|text| parse(&self.path, &text)).transpose()
+        }
+
+        fn text(&self) -> Result<Option<Zeroizing<Vec<u8>>>, KeyFileError> {
             // Not blocking: a pipe in its place must not hold us up.
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
             let handle = match openat(&self.handle, &self.name, flags, Mode::empty()) {
@@ -280,7 +298,7 @@ mod unix {
             let limit = u64::try_from(size).unwrap_or(MAX_FILE_BYTES);
             let read = File::from(handle).take(limit).read_to_end(&mut text);
             read.map_err(|cause| KeyFileError::Io { path: self.path.clone(), doing: "read", cause })?;
-            parse(&self.path, &text).map(Some)
+            Ok(Some(text))
         }
 
         /// On the opened handle, so that what is checked is what is read.
@@ -304,8 +322,8 @@ mod unix {
         }
 
         /// Makes the file; one that came up meanwhile is left alone.
-        fn create(&self, lines: &[Line]) -> Result<(), KeyFileError> {
-            self.write_new(&self.name, lines)?;
+        fn create(&self, text: &[u8]) -> Result<(), KeyFileError> {
+            self.write_new(&self.name, text)?;
             fsync(&self.handle).map_err(failed(&self.path, "written"))
         }
 
@@ -314,7 +332,7 @@ mod unix {
             let mut fresh = self.unfinished();
             fresh.push(Uuid::now_v7().to_string());
             let replaced = self
-                .write_new(&fresh, lines)
+                .write_new(&fresh, &written(lines))
                 .and_then(|()| renameat(&self.handle, &fresh, &self.handle, &self.name).map_err(failed(&self.path, "written")));
             if let Err(error) = replaced {
                 // It holds keys: better gone. Where that fails too, the first error says why.
@@ -352,14 +370,14 @@ mod unix {
             Ok(())
         }
 
-        fn write_new(&self, name: &OsString, lines: &[Line]) -> Result<(), KeyFileError> {
+        fn write_new(&self, name: &OsString, text: &[u8]) -> Result<(), KeyFileError> {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let own = Mode::RUSR | Mode::WUSR;
             let handle = openat(&self.handle, name, flags, own).map_err(failed(&self.path, "written"))?;
             // The umask may have taken more than it should.
             fchmod(&handle, own).map_err(failed(&self.path, "written"))?;
             let mut file = File::from(handle);
-            let wrote = file.write_all(&written(lines)).and_then(|()| file.sync_all());
+            let wrote = file.write_all(text).and_then(|()| file.sync_all());
             wrote.map_err(|cause| KeyFileError::Io { path: self.path.clone(), doing: "written", cause })
         }
 
@@ -375,6 +393,8 @@ mod unix {
     }
 }
 
+#[cfg(not(unix))]
+pub(crate) use elsewhere::{create_private, read_private};
 #[cfg(not(unix))]
 pub(super) use elsewhere::{load, probe, remove, store};
 
@@ -395,6 +415,14 @@ mod elsewhere {
     }
 
     pub(in crate::source) fn probe(_: &Path) -> Result<(), KeyFileError> {
+        Err(KeyFileError::Unsupported)
+    }
+
+    pub(crate) fn read_private(_: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeyFileError> {
+        Err(KeyFileError::Unsupported)
+    }
+
+    pub(crate) fn create_private(_: &Path, _: &[u8]) -> Result<(), KeyFileError> {
         Err(KeyFileError::Unsupported)
     }
 }

@@ -19,6 +19,7 @@ use wardroom_core::text::for_terminal_line;
 use crate::key::{KEY_ITERATIONS, KeyId, MasterKey, PASSPHRASE_ITERATIONS};
 
 pub use key_file::KeyFileError;
+pub(crate) use key_file::{create_private, read_private};
 pub use keychain::{KEYCHAIN_SERVICE, KeychainError, KeychainNote};
 pub(crate) use passphrase::fresh as fresh_passphrase;
 pub use passphrase::{Ask, MIN_PASSPHRASE_CHARS, NoPassphrases, PassphraseError, Passphrases};
