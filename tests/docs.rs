@@ -105,6 +105,25 @@ fn the_readme_names_every_limit_of_the_scheduler_as_the_code_has_it() {
 }
 
 #[test]
+fn the_readme_names_where_plugins_have_to_be_signed() {
+    use wardroom_core::plugin::SourceKind;
+    let rules = wardroom::config::PluginsConfig::default();
+    let places = [("a file", SourceKind::File), ("an address", SourceKind::Url), ("a registry", SourceKind::Oci)];
+    let expected: String =
+        places.iter().map(|(words, kind)| format!("| {words} | `{kind}` | `{}` |\n", rules.rule(*kind).name())).collect();
+    let readme = readme();
+    let found = readme.split("<!-- signed: checked").nth(1).unwrap().split("<!-- signed: end").next().unwrap();
+    let found = found.split("|---|---|---|\n").nth(1).unwrap();
+    assert_eq!(found, expected, "the README's table of rules should read as on the right");
+    for kind in places.map(|(_, kind)| kind) {
+        for rule in ["off", "warn", "enforce"] {
+            toml::from_str::<wardroom::config::Config>(&format!("[plugins.require_signed]\n{kind} = '{rule}'")).unwrap();
+            assert!(readme.contains(&format!("`{rule}`")), "{rule}");
+        }
+    }
+}
+
+#[test]
 fn the_readme_names_every_word_of_the_rules() {
     let readme = readme();
     for (flag, words) in [("--missed", "skip latest all"), ("--overlap", "skip queue cancel-previous allow"), ("--keep", "none result all")]

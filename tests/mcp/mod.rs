@@ -13,6 +13,7 @@ mod news;
 mod rights;
 mod schedule;
 mod story;
+mod trust;
 mod wire;
 
 use std::io::{BufRead, BufReader, Write};
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 
 use crate::support::PATIENCE;
 use crate::support::home::Home;
-use crate::support::terminal::on_a_terminal_by;
+use crate::support::terminal::by_code;
 
 thread_local! {
     static HEARD: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
@@ -186,10 +187,5 @@ impl Drop for Client {
 /// A person approves, in a terminal, by the code on the screen. Nothing where no
 /// terminal can be made.
 fn approve(home: &Home, id: &str) -> Option<String> {
-    let code = |screen: &str| {
-        let after = screen.rsplit_once("Type ")?.1;
-        let plain: String = after.chars().skip_while(|char| !char.is_ascii_lowercase()).take_while(char::is_ascii_lowercase).collect();
-        Some(format!("{plain}\n"))
-    };
-    on_a_terminal_by(home, &format!("--color never approval approve {id}"), "anything else to leave it:", code)
+    by_code(home, &format!("approval approve {id}"))
 }

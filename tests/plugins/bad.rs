@@ -20,7 +20,7 @@ fn state(home: &Home) -> (Vec<String>, Vec<PathBuf>) {
 }
 
 #[track_caller]
-fn refused(home: &Home, file: &Path, name: &str, code: i32, reason: &str) {
+pub(super) fn refused(home: &Home, file: &Path, name: &str, code: i32, reason: &str) {
     let before = state(home);
     let ended = home.try_plugin(&["install", file.to_str().unwrap(), "--name", name]);
     assert_eq!(ended.code, Some(code), "{ended}");

@@ -4,6 +4,7 @@
 mod bad;
 mod calls;
 mod registry;
+mod signed;
 mod tampered;
 
 use std::fs;

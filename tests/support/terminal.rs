@@ -16,6 +16,17 @@ pub(crate) fn on_a_terminal(home: &Home, words: &str, question: &str, answer: Op
     on_a_terminal_by(home, words, question, |_| answer.map(str::to_owned))
 }
 
+/// Runs the binary on a terminal, and types the code that it shows, as a person
+/// does who saw it.
+pub(crate) fn by_code(home: &Home, words: &str) -> Option<String> {
+    let code = |screen: &str| {
+        let after = screen.rsplit_once("Type ")?.1;
+        let plain: String = after.chars().skip_while(|char| !char.is_ascii_lowercase()).take_while(char::is_ascii_lowercase).collect();
+        Some(format!("{plain}\n"))
+    };
+    on_a_terminal_by(home, &format!("--color never {words}"), "anything else to leave it:", code)
+}
+
 /// The same, with an answer that depends on what stands on the screen.
 pub(crate) fn on_a_terminal_by(home: &Home, words: &str, question: &str, answer: impl Fn(&str) -> Option<String>) -> Option<String> {
     let there = Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use wardroom_core::limit::{LimitError, Limits, NamedLimits};
+use wardroom_core::plugin::SourceKind;
 use wardroom_db::{DbConfig, Durability, Retention};
 use wardroom_host::wire::{ProxyConfig, WireConfig, WireConfigError};
 use wardroom_schedule::rate::RateLimit;
@@ -32,6 +33,66 @@ pub struct Config {
     pub notifications: NotifyConfig,
     /// What assistants may do.
     pub mcp: McpConfig,
+    /// What plugins have to be.
+    pub plugins: PluginsConfig,
+}
+
+/// What plugins have to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PluginsConfig {
+    /// Whether they have to be signed by a key that is trusted.
+    pub require_signed: RequireSigned,
+}
+
+/// Whether plugins have to be signed, by where they come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RequireSigned {
+    /// From a file of this machine.
+    pub file: Option<SignedRule>,
+    /// From an address.
+    pub url: Option<SignedRule>,
+    /// From a registry.
+    pub oci: Option<SignedRule>,
+}
+
+/// What becomes of a plugin that nobody who is trusted signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignedRule {
+    /// It is installed and run.
+    Off,
+    /// So it is, and whoever installs, lists, inspects or runs it is told.
+    Warn,
+    /// It is neither installed nor run.
+    Enforce,
+}
+
+impl SignedRule {
+    /// The word in settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Warn => "warn",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+impl PluginsConfig {
+    /// The rule for plugins from such a place. A file is usually the operator's own;
+    /// what comes over a network has passed other hands.
+    #[must_use]
+    pub fn rule(&self, kind: SourceKind) -> SignedRule {
+        let RequireSigned { file, url, oci } = &self.require_signed;
+        match kind {
+            SourceKind::File => file.unwrap_or(SignedRule::Off),
+            SourceKind::Url => url.unwrap_or(SignedRule::Warn),
+            SourceKind::Oci => oci.unwrap_or(SignedRule::Warn),
+        }
+    }
 }
 
 /// What assistants may do.
@@ -285,6 +346,19 @@ mod tests {
         assert_eq!(config.database().durability, Durability::Machine);
         assert!(config.notifications.desktop());
         assert!(!read("[notify]\ndesktop = false").unwrap().notifications.desktop());
+    }
+
+    #[test]
+    fn plugins_have_to_be_signed_as_the_settings_say_for_their_source() {
+        let rules = |config: &Config| [SourceKind::File, SourceKind::Url, SourceKind::Oci].map(|kind| config.plugins.rule(kind).name());
+        assert_eq!(rules(&Config::default()), ["off", "warn", "warn"]);
+        let config = read("[plugins.require_signed]\nfile = 'enforce'\noci = 'off'").unwrap();
+        assert_eq!(rules(&config), ["enforce", "warn", "off"]);
+        for wrong in
+            ["[plugins]\nrequire_signed = 'enforce'", "[plugins.require_signed]\nftp = 'off'", "[plugins.require_signed]\nurl = 'Enforce'"]
+        {
+            assert!(matches!(read(wrong), Err(ConfigError::Toml { .. })), "{wrong}");
+        }
     }
 
     #[test]

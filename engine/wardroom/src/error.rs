@@ -21,11 +21,13 @@ use crate::project::ProjectError;
 use crate::schedule::ServeError;
 use crate::task::TaskError;
 use crate::template::UnknownTemplate;
+use crate::trust::{SignError, TrustError};
 use crate::vault::PASSPHRASE_FILE;
 use crate::vault::VaultUseError;
 use crate::wardroom::OpenError;
 use wardroom_core::manifest::RequestError;
-use wardroom_vault::{KeyFileError, KeychainError, PassphraseError, Source, VaultError};
+use wardroom_core::signature::SignatureFormError;
+use wardroom_vault::{KeyFileError, KeychainError, PassphraseError, SigningKeyError, Source, VaultError};
 
 /// The operator has to act.
 const OPERATOR: u8 = 1;
@@ -141,6 +143,7 @@ impl From<ResolveError> for CommandError {
             ResolveError::Open(error) => error.into(),
             ResolveError::Db(error) => error.into(),
             ResolveError::Store(error) => stored_error(&error),
+            ResolveError::Trust(error) => error.into(),
             ResolveError::Folder(error) | ResolveError::Request(RequestError::Folder(PlaceUseError::Folder(error))) => folder_error(&error),
             ResolveError::Database(error) | ResolveError::Request(RequestError::Folder(PlaceUseError::Database(error))) => {
                 database_error(&error)
@@ -238,6 +241,7 @@ impl From<PluginError> for CommandError {
             PluginError::Grant(error) => error.into(),
             PluginError::Open(error) => error.into(),
             PluginError::Db(error) => error.into(),
+            PluginError::Trust(error) => error.into(),
             error => {
                 let hint = plugin_hint(&error);
                 let command = Self::blamed(blame, &error);
@@ -326,6 +330,76 @@ fn fetch_hint(error: &FetchError) -> Option<String> {
         FetchError::Packed { .. } => "Whoever serves it has to serve the bytes as they are.".to_owned(),
         _ => return None,
     })
+}
+
+impl From<TrustError> for CommandError {
+    fn from(error: TrustError) -> Self {
+        let blame = error.blame();
+        match error {
+            TrustError::Db(error) => error.into(),
+            error => {
+                let hint = trust_hint(&error);
+                let command = Self::blamed(blame, &error);
+                hint.into_iter().fold(command, Self::hint)
+            }
+        }
+    }
+}
+
+fn trust_hint(error: &TrustError) -> Option<String> {
+    Some(match error {
+        TrustError::Revoked { digest, .. } => {
+            format!("Get other bytes from its author; `wardroom plugin unrevoke {digest}` in a terminal lets these be run again.")
+        }
+        TrustError::Unsigned { kind, .. } => format!(
+            "Ask its author for signed bytes, or sign them yourself: `wardroom plugin sign FILE --key=KEYFILE`. The rule stands in `config.toml`, `[plugins.require_signed] {kind}`."
+        ),
+        TrustError::Unknown { signer, .. } => {
+            format!("If you know whose key that is, trust it in a terminal: `wardroom plugin trust {signer} --name=WHO`.")
+        }
+        TrustError::Signature { .. } => "Get it from its author again; whoever signed it signed other bytes.".to_owned(),
+        TrustError::Altered => {
+            "Find out who writes into the data folder. `wardroom plugin trusted` shows what stands there, and `wardroom plugin reseal` in a terminal forgets every trusted key and keeps what is revoked.".to_owned()
+        }
+        TrustError::NameTaken { .. } => "Give it another name, or take the other key away with `wardroom plugin untrust NAME`.".to_owned(),
+        TrustError::NotTrusted(_) | TrustError::NotRevoked(_) => "`wardroom plugin trusted` shows both lists.".to_owned(),
+        TrustError::Full(_) => "`wardroom plugin untrust` and `wardroom plugin unrevoke` make room.".to_owned(),
+        TrustError::Changed => "Try again.".to_owned(),
+        TrustError::Seal(_) => {
+            "Put the key's file back from a backup; without it, `wardroom plugin reseal` in a terminal begins anew: it forgets every trusted key and keeps what is revoked.".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+impl From<SignError> for CommandError {
+    fn from(error: SignError) -> Self {
+        let blame = error.blame();
+        match error {
+            SignError::Resolve(error) => (*error).into(),
+            SignError::Key(error) => error.into(),
+            error => {
+                let command = Self::blamed(blame, &error);
+                match error {
+                    SignError::Form { source: SignatureFormError::Signed(_), .. } => {
+                        command.hint("`--replace` takes that signature away and puts yours in its place.")
+                    }
+                    _ => command,
+                }
+            }
+        }
+    }
+}
+
+impl From<SigningKeyError> for CommandError {
+    fn from(error: SigningKeyError) -> Self {
+        let command = Self::blamed(error.blame(), &error);
+        match &error {
+            SigningKeyError::Missing(path) => command.hint(format!("`wardroom plugin key new {}` makes one.", path.display())),
+            SigningKeyError::Exists(_) => command.hint("Name another file; what is there stays as it is."),
+            _ => command,
+        }
+    }
 }
 
 fn task_hint(error: &TaskError) -> Option<String> {

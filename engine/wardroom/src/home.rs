@@ -3,7 +3,9 @@
 //! ```text
 //!  wardroom.db   executions, grants, state
 //!  config.toml   operator settings
-//!  components/   the bytes of programs that tasks pin
+//!  components/   the bytes of programs that tasks and plugins pin
+//!  plugins.key   what the rows of plugins are sealed with
+//!  trust.key     what the lists of trusted keys and revoked bytes are sealed with
 //!  cache/        compiled code, rebuildable
 //!  run/          a lock and a socket for each running process
 //! ```
@@ -115,6 +117,12 @@ impl Home {
     #[must_use]
     pub fn plugins_key(&self) -> PathBuf {
         self.0.join("plugins.key")
+    }
+
+    /// The key that the lists of trusted keys and revoked bytes are sealed with.
+    #[must_use]
+    pub fn trust_key(&self) -> PathBuf {
+        self.0.join("trust.key")
     }
 
     /// The bytes of programs that tasks and plugins pin.

@@ -19,8 +19,10 @@ pub mod mcp;
 pub mod plugin;
 pub mod project;
 pub mod schedule;
+mod seal;
 pub mod task;
 pub mod template;
+pub mod trust;
 pub mod vault;
 mod wardroom;
 

@@ -18,6 +18,7 @@ use crate::execution::store::Kept;
 use crate::home::{Home, HomeError};
 use crate::plugin::KnownTools;
 use crate::task::follow::GivenUp;
+use crate::trust::Trust;
 use crate::vault::Opened;
 use crate::vault::mirror::Mirrored;
 
@@ -39,6 +40,7 @@ pub struct Wardroom {
     pub(crate) given_up: GivenUp,
     pub(crate) kept: Kept,
     pub(crate) known_tools: KnownTools,
+    pub(crate) trust: Trust,
     /// Callees that run for a call, and not beside themselves.
     pub(crate) turns: Turns,
     /// An end in this process was not followed, because that failed.
@@ -109,6 +111,7 @@ impl Wardroom {
             given_up: GivenUp::default(),
             kept: Kept::default(),
             known_tools: KnownTools::default(),
+            trust: Trust::default(),
             turns: Turns::default(),
             unfollowed: AtomicBool::new(false),
         })

@@ -42,6 +42,11 @@ pub(crate) mod event {
     pub(crate) const PLUGIN_REMOVED: &str = "plugin-removed";
     pub(crate) const PLUGIN_EXPOSED: &str = "plugin-exposed";
     pub(crate) const PLUGIN_UNEXPOSED: &str = "plugin-unexposed";
+    pub(crate) const SIGNER_TRUSTED: &str = "signer-trusted";
+    pub(crate) const SIGNER_UNTRUSTED: &str = "signer-untrusted";
+    pub(crate) const PROGRAM_REVOKED: &str = "program-revoked";
+    pub(crate) const PROGRAM_UNREVOKED: &str = "program-unrevoked";
+    pub(crate) const TRUST_RESEALED: &str = "trust-resealed";
     pub(crate) const APPROVAL_ASKED: &str = "approval-asked";
     pub(crate) const APPROVAL_GIVEN: &str = "approval-given";
     pub(crate) const APPROVAL_REFUSED: &str = "approval-refused";
@@ -203,7 +208,12 @@ impl Wardroom {
         let has_vault = self.db.vault_record()?.is_some();
         let has_credentials = !self.db.credentials()?.is_empty();
         let unproven = report.chains.iter().filter(|chain| chain.proven < chain.last - chain.first + 1).count();
+        let put_back = self.lists_contradict_audit()?;
         let all = [
+            (
+                put_back,
+                "the lists of trusted keys and revoked bytes are not those of the last change that the log tells of: older ones were put back",
+            ),
             (has_vault && without_key, "the vault has lost the log's first key: who wrote these rows is not known"),
             (has_vault && report.rows == 0, "the log is empty, although it begins with the vault"),
             (!has_vault && (report.rows > 0 || has_credentials), "the vault is gone, and with it the log's first key"),

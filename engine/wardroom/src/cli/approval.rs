@@ -1,20 +1,17 @@
 //! `wardroom approval`.
 
-use std::io::{BufRead, IsTerminal as _, Write};
 use std::process::ExitCode;
 
 use wardroom_core::text::{for_terminal_line, truncated};
 
 use super::ask;
 use super::error::CommandError;
-use super::show::{self, BOLD, DIM, WARN};
+use super::show::{self, BOLD, WARN};
 use crate::approval::ApprovalView;
 use crate::wardroom::Wardroom;
 
 /// Bytes of a reason that are shown.
 const MAX_SHOWN_REASON: usize = 200;
-/// What codes are made of: no two look alike.
-const LETTERS: &[u8; 16] = b"bcdfghjkmnpqrtwx";
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ApprovalCommand {
@@ -126,40 +123,13 @@ fn one_line(reason: &str) -> String {
 
 async fn approve(wardroom: &Wardroom, id: &str) -> Result<ExitCode, CommandError> {
     let view = wardroom.approval(id)?;
-    // Shown it has to be, too.
-    if !ask::possible() || !std::io::stdout().is_terminal() {
-        return Err(CommandError::operator("an approval is given by a person, in a terminal")
-            .hint(format!("Run `wardroom approval approve {}` in a terminal, and type the code that it shows.", view.id)));
-    }
+    ask::person("an approval is given by a person", &format!("wardroom approval approve {}", view.id))?;
     show_one(&view)?;
-    let code = code()?;
-    let typed = read_code(&code)?;
-    if typed.trim() != code {
+    if !ask::by_code("allow this")? {
         show::line(&format!("{WARN}not approved{WARN:#}: that was another code; nothing was changed"));
         return Ok(ExitCode::FAILURE);
     }
     wardroom.approve(view.id).await?;
     show::print(&format!("approved: {}\n", for_terminal_line(&view.about)))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Four letters that nobody could have typed ahead.
-fn code() -> Result<String, CommandError> {
-    let mut random = [0_u8; 4];
-    getrandom::fill(&mut random).map_err(|error| CommandError::host(format!("the system gives no random numbers: {error}")))?;
-    let letter = |byte: &u8| LETTERS.get(usize::from(byte % 16)).copied().map_or('b', char::from);
-    Ok(random.iter().map(letter).collect())
-}
-
-fn read_code(code: &str) -> Result<String, CommandError> {
-    let failed = |error: std::io::Error| CommandError::host(format!("the terminal cannot be read: {error}"));
-    // An answer counts only if it was typed after the question.
-    rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush).map_err(|error| failed(error.into()))?;
-    let mut stderr = anstream::stderr().lock();
-    write!(stderr, "Type {BOLD}{code}{BOLD:#} to allow this, {DIM}anything else to leave it:{DIM:#} ")
-        .and_then(|()| stderr.flush())
-        .map_err(failed)?;
-    let mut typed = String::new();
-    std::io::stdin().lock().read_line(&mut typed).map_err(failed)?;
-    Ok(typed)
 }

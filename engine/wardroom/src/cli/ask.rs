@@ -10,6 +10,9 @@ use super::error::CommandError;
 use super::show::{BOLD, DIM, WARN, line};
 use crate::credential::credential_words;
 
+/// What codes are made of: no two look alike.
+const LETTERS: &[u8; 16] = b"bcdfghjkmnpqrtwx";
+
 /// What a person said to the requests.
 pub(super) struct Answer {
     /// For this run.
@@ -44,6 +47,43 @@ pub(super) fn ask(program: &str, missing: &[Scope]) -> Result<Answer, CommandErr
         }
     }
     Ok(answer)
+}
+
+/// Something is decided by a person who sees it: on a terminal, or not at all.
+pub(super) fn person(what: &str, command: &str) -> Result<(), CommandError> {
+    // Shown it has to be, too.
+    if possible() && std::io::stdout().is_terminal() {
+        return Ok(());
+    }
+    let hint = format!("Run `{command}` in a terminal, and type the code that it shows.");
+    Err(CommandError::operator(format!("{what}, in a terminal")).hint(hint))
+}
+
+/// Asks for a code that the terminal shows; whether it was typed.
+pub(super) fn by_code(what: &str) -> Result<bool, CommandError> {
+    let code = code()?;
+    Ok(read_code(&code, what)?.trim() == code)
+}
+
+/// Four letters that nobody could have typed ahead.
+fn code() -> Result<String, CommandError> {
+    let mut random = [0_u8; 4];
+    getrandom::fill(&mut random).map_err(|error| CommandError::host(format!("the system gives no random numbers: {error}")))?;
+    let letter = |byte: &u8| LETTERS.get(usize::from(byte % 16)).copied().map_or('b', char::from);
+    Ok(random.iter().map(letter).collect())
+}
+
+fn read_code(code: &str, what: &str) -> Result<String, CommandError> {
+    let failed = |error: std::io::Error| CommandError::host(format!("the terminal cannot be read: {error}"));
+    // An answer counts only if it was typed after the question.
+    rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush).map_err(|error| failed(error.into()))?;
+    let mut stderr = anstream::stderr().lock();
+    write!(stderr, "Type {BOLD}{code}{BOLD:#} to {what}, {DIM}anything else to leave it:{DIM:#} ")
+        .and_then(|()| stderr.flush())
+        .map_err(failed)?;
+    let mut typed = String::new();
+    std::io::stdin().lock().read_line(&mut typed).map_err(failed)?;
+    Ok(typed)
 }
 
 /// A scope in a person's words.

@@ -53,6 +53,7 @@ fn show_inspected(inspected: &Inspected) -> Result<(), CommandError> {
         None => "has no header: asks for exactly what the operator names".to_owned(),
     };
     let mut pairs = vec![("program", format!("{} ({} bytes, {})", inspected.name, inspected.size, inspected.digest))];
+    pairs.push(("signature", inspected.signature.lines()));
     pairs.extend(inspected.title.clone().map(|title| ("title", title)));
     pairs.extend(inspected.version.clone().map(|version| ("version", version)));
     pairs.extend(inspected.description.clone().map(|description| ("about", description)));

@@ -25,6 +25,7 @@ mod stats;
 mod task;
 mod task_file;
 mod template;
+mod trust;
 mod vault;
 
 use std::path::PathBuf;

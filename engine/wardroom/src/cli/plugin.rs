@@ -15,7 +15,9 @@ use super::inspect::{InspectArguments, brief, shape_words};
 use super::project::ProjectCommand;
 use super::run::CANCELLED;
 use super::show::{self, BOLD, DIM, ERROR, GOOD, WARN};
-use crate::plugin::{Difference, Plugin, PluginFunction, RequestView, Upgraded};
+use super::trust::TrustCommand;
+use crate::plugin::{Consent, Difference, Plugin, PluginFunction, PluginView, RequestView, Upgraded};
+use crate::trust::SignatureView;
 use crate::wardroom::Wardroom;
 
 #[derive(Debug, clap::Subcommand)]
@@ -39,7 +41,7 @@ pub(super) enum PluginCommand {
     },
     /// Show what a plugin or a file is, what it can be called with and what it asks for
     Inspect(InspectArguments),
-    /// Give a plugin other bytes; it keeps its grants if you say so in a terminal and it asks for nothing more
+    /// Give a plugin other bytes; it keeps its grants if you say so in a terminal, or a key that you trust signed both, and it asks for nothing more
     Upgrade {
         /// The plugin
         name: String,
@@ -62,6 +64,8 @@ pub(super) enum PluginCommand {
         json: bool,
     },
     #[command(flatten)]
+    Trust(TrustCommand),
+    #[command(flatten)]
     Project(ProjectCommand),
 }
 
@@ -80,6 +84,7 @@ impl PluginCommand {
             Self::Install { json, .. } | Self::List { json } | Self::Upgrade { json, .. } | Self::Verify { json, .. } => *json,
             Self::Inspect(inspect) => inspect.json,
             Self::Rollback(of) | Self::Remove(of) => of.json,
+            Self::Trust(trust) => trust.wants_json(),
             Self::Project(project) => project.wants_json(),
         }
     }
@@ -116,6 +121,7 @@ impl PluginCommand {
                     show::print(&format!("{}: removed\n", of.name))?;
                 }
             }
+            Self::Trust(trust) => return trust.execute(wardroom).await,
             Self::Project(project) => return project.execute(wardroom).await,
             Self::Verify { name, json } => return verify(wardroom, name.as_deref(), json).await,
         }
@@ -132,12 +138,14 @@ fn installed(wardroom: &Wardroom, plugin: &Plugin, json: bool) -> Result<(), Com
     if json {
         return show::json(&json!({ "plugin": wardroom.plugin_view(plugin)? }));
     }
-    let (name, summary) = (plugin.name(), plugin.summary());
+    let (name, summary, view) = (plugin.name(), plugin.summary(), wardroom.plugin_view(plugin)?);
     show::print(&format!("installed {BOLD}{name}{BOLD:#} ({})\n", plugin.digest()))?;
     let mut pairs = vec![("functions", dotted(name, &summary.functions))];
+    pairs.push(("signature", view.signature.lines()));
     pairs.push(("asks for", requests(plugin)));
     show::pairs(pairs)?;
     notes(&summary.notes);
+    warning(&view.signature);
     show_hint(&format!("`wardroom run {name}` runs it; `wardroom expose {name}` shows its functions to assistants."));
     Ok(())
 }
@@ -163,6 +171,12 @@ fn request(request: &RequestView) -> String {
     for_terminal_line(&format!("{}{reason}", request.words))
 }
 
+fn warning(signature: &SignatureView) {
+    if let Some(warning) = &signature.warning {
+        show::line(&format!("{WARN}warning{WARN:#}: {warning}"));
+    }
+}
+
 fn notes(notes: &[String]) {
     for note in notes {
         show::line(&format!("{WARN}note{WARN:#}: {}", show::quoted_lines(note)));
@@ -182,7 +196,8 @@ fn list(wardroom: &Wardroom, json: bool) -> Result<(), CommandError> {
         show_hint("`wardroom plugin install FILE` installs one.");
         return Ok(());
     }
-    let row = |plugin: &Plugin| {
+    let views = wardroom.plugin_views(&plugins)?;
+    let row = |(plugin, view): (&Plugin, &PluginView)| {
         let summary = plugin.summary();
         vec![
             plugin.name().to_string(),
@@ -190,10 +205,17 @@ fn list(wardroom: &Wardroom, json: bool) -> Result<(), CommandError> {
             summary.source.as_ref().map(|source| source.kind().to_string()).unwrap_or_default(),
             summary.functions.len().to_string(),
             SizeText(plugin.record.size).to_string(),
+            view.signature.words(),
             summary.description.clone().unwrap_or_default(),
         ]
     };
-    show::table(&["plugin", "version", "from", "functions", "size", "what it does"], plugins.iter().map(row))
+    show::table(&["plugin", "version", "from", "functions", "size", "signed by", "what it does"], plugins.iter().zip(&views).map(row))?;
+    plugins.iter().zip(&views).filter_map(|(plugin, view)| Some((plugin, view.signature.warning.as_ref()?))).for_each(
+        |(plugin, warning)| {
+            show::line(&format!("{WARN}warning{WARN:#}: {}: {warning}", plugin.name()));
+        },
+    );
+    Ok(())
 }
 
 /// One installed plugin, from what is kept of it.
@@ -216,12 +238,14 @@ pub(super) fn inspect(wardroom: &Wardroom, name: &PluginName, json: bool) -> Res
     pairs.extend(summary.description.clone().map(|description| ("about", description)));
     pairs.extend(summary.licence.clone().map(|licence| ("licence", licence)));
     pairs.extend([("installed", view.installed_at.to_string()), ("shape", shape_words(summary.shape).to_owned())]);
+    pairs.push(("signature", view.signature.lines()));
     pairs.extend(view.previous.map(|previous| ("before", previous.to_string())));
     pairs.push(("asks for", requests(&plugin)));
     pairs.push(("imports", list(&summary.imports)));
     pairs.push(("exposed", list(&view.exposed)));
     show::pairs(pairs)?;
     notes(&summary.notes);
+    warning(&view.signature);
     functions.iter().try_for_each(|function| show_function(name, function))
 }
 
@@ -235,21 +259,24 @@ fn show_function(name: &PluginName, function: &PluginFunction) -> Result<(), Com
 }
 
 fn show_upgraded(wardroom: &Wardroom, upgraded: &Upgraded, json: bool) -> Result<(), CommandError> {
-    let (plugin, difference) = (&upgraded.plugin, &upgraded.difference);
+    let (plugin, difference, view) = (&upgraded.plugin, &upgraded.difference, wardroom.plugin_view(&upgraded.plugin)?);
     let name = plugin.name();
     if json {
         return show::json(&json!({
-            "plugin": wardroom.plugin_view(plugin)?, "before": upgraded.before, "difference": difference,
-            "keeps_grants": upgraded.keeps_grants, "unexposed": upgraded.unexposed,
+            "plugin": view, "before": upgraded.before, "difference": difference,
+            "keeps_grants": upgraded.keeps_grants, "consent": upgraded.consent, "unexposed": upgraded.unexposed,
         }));
     }
     show::print(&format!("upgraded {BOLD}{name}{BOLD:#} from {} to {}\n", upgraded.before, plugin.digest()))?;
     show_difference(name, difference)?;
+    show::pairs([("signature", view.signature.lines())])?;
     notes(&plugin.summary().notes);
-    let what = match (upgraded.keeps_grants, difference.asks_for_more()) {
+    warning(&view.signature);
+    let what = match (upgraded.keeps_grants, upgraded.consent) {
+        (true, Some(Consent::Signer)) => "A key that you trust signed both: it keeps what it was granted.",
         (true, _) => "It keeps what it was granted.",
-        (false, true) => "It asks for more than before: what it was granted is asked for again.",
-        (false, false) => "Nobody sat at a terminal: what it was granted is asked for again.",
+        (false, _) if difference.asks_for_more() => "It asks for more than before: what it was granted is asked for again.",
+        (false, _) => "Nobody sat at a terminal, and no key that you trust signed both: what it was granted is asked for again.",
     };
     show::print(&format!("{what}\n"))?;
     for function in &upgraded.unexposed {

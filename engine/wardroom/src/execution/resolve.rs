@@ -17,7 +17,7 @@ use wardroom_core::limit::{LimitError, Limits, MAX_PARAMS_BYTES, MAX_PROGRAM_BYT
 use wardroom_core::manifest::{Manifest, ManifestError, RequestError};
 use wardroom_core::param::{ParamError, ParamSpecs};
 use wardroom_core::plan::{Input, Plan, Resolved};
-use wardroom_core::plugin::PluginName;
+use wardroom_core::plugin::{PluginName, SourceKind};
 use wardroom_core::program::{Entry, Format, FormatError, Program, ProgramName};
 use wardroom_core::task::{Occasion, TaskId};
 use wardroom_db::{AuditEvent, DbError, GrantRecord};
@@ -29,6 +29,7 @@ use crate::audit::{self, event};
 use crate::execution::store::{StoreError, StoredProgram};
 use crate::home::Home;
 use crate::template;
+use crate::trust::{Admitted, TrustError};
 use crate::wardroom::{OpenError, Wardroom};
 
 /// On whom the grants of a script that an assistant tries would hang. Nobody can
@@ -58,6 +59,14 @@ impl Source {
             Self::File(name) | Self::FileOfTask(name, _) => name.function.as_deref(),
             Self::Task(stored, _) | Self::Installed(stored, _) | Self::Tool(stored, _) => stored.function.as_deref(),
             Self::Given(..) => None,
+        }
+    }
+
+    /// Where the plugin came from that the bytes are of.
+    pub(crate) fn plugin_source(&self) -> Option<SourceKind> {
+        match self {
+            Self::Task(stored, _) | Self::Installed(stored, _) | Self::Tool(stored, _) => stored.plugin_source(),
+            Self::File(_) | Self::FileOfTask(..) | Self::Given(..) => None,
         }
     }
 
@@ -130,6 +139,9 @@ pub enum ResolveError {
     /// The bytes that a task pins.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Its bytes are revoked, or not signed as they have to be.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// Its header does not hold.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -175,6 +187,7 @@ impl ResolveError {
             Self::Open(error) => error.blame(),
             Self::Db(error) => error.blame(),
             Self::Store(error) => error.blame(),
+            Self::Trust(error) => error.blame(),
             _ => Blame::Operator,
         }
     }
@@ -287,7 +300,8 @@ impl Wardroom {
     ///
     /// [`ResolveError`] where it cannot be run as asked.
     pub async fn resolve(&self, request: RunRequest) -> Result<Resolved, ResolveError> {
-        let (program, subject) = self.program(&request.source)?;
+        let (admitted, subject) = self.program(&request.source)?;
+        let program = admitted.into_program();
         let manifest = self.manifest(&program).await?;
         let base = self.config.limits()?;
         let limits = limits(&request, manifest.as_ref(), &base)?;
@@ -324,18 +338,20 @@ impl Wardroom {
         })
     }
 
-    fn program(&self, source: &Source) -> Result<(Program, String), ResolveError> {
-        match source {
+    /// The bytes, through the one gate to a run.
+    fn program(&self, source: &Source) -> Result<(Admitted, String), ResolveError> {
+        let (program, subject) = match source {
             Source::File(name) => {
                 let (program, path) = read_program(name)?;
                 let subject = subject(&path, name.function.as_deref());
-                Ok((program, subject))
+                (program, subject)
             }
-            Source::FileOfTask(name, task) => Ok((read_program(name)?.0, task.subject())),
-            Source::Task(stored, task) => Ok((self.program_of(stored)?, task.subject())),
-            Source::Installed(stored, subject) | Source::Tool(stored, subject) => Ok((self.program_of(stored)?, subject.clone())),
-            Source::Given(program, subject) => Ok(((**program).clone(), subject.clone())),
-        }
+            Source::FileOfTask(name, task) => (read_program(name)?.0, task.subject()),
+            Source::Task(stored, task) => (self.program_of(stored)?, task.subject()),
+            Source::Installed(stored, subject) | Source::Tool(stored, subject) => (self.program_of(stored)?, subject.clone()),
+            Source::Given(program, subject) => ((**program).clone(), subject.clone()),
+        };
+        Ok((self.admit(program, source.plugin_source())?, subject))
     }
 
     /// Step 2: with what was granted for this run, and what is stored for its

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use wardroom_core::blame::Blame;
 use wardroom_core::id::Digest;
-use wardroom_core::plugin::PluginName;
+use wardroom_core::plugin::{PluginName, SourceKind};
 use wardroom_core::program::{Format, Program, ProgramName};
 
 use super::resolve::{ResolveError, read_program};
@@ -35,6 +35,16 @@ pub struct StoredProgram {
     /// The plugin that they were of, where they were installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<PluginName>,
+    /// Where that plugin came from; none: a file, as all did before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceKind>,
+}
+
+impl StoredProgram {
+    /// Where these bytes came from, where they are of a plugin.
+    pub(crate) fn plugin_source(&self) -> Option<SourceKind> {
+        self.plugin.as_ref().map(|_| self.source.unwrap_or(SourceKind::File))
+    }
 }
 
 /// Bytes that are not there, or are others.
@@ -137,8 +147,14 @@ impl Components {
     /// Stores a program's bytes, whole or not at all.
     pub(crate) fn put(&self, program: &Program) -> Result<(), StoreError> {
         let path = self.path(program.digest, program.format);
-        let known =
-            StoredProgram { name: program.name.clone(), function: None, digest: program.digest, format: program.format, plugin: None };
+        let known = StoredProgram {
+            name: program.name.clone(),
+            function: None,
+            digest: program.digest,
+            format: program.format,
+            plugin: None,
+            source: None,
+        };
         if self.load(&known).is_ok() {
             // As if it were new: no sweep takes it before the row is there that
             // pins it.

@@ -10,11 +10,12 @@ use wardroom_core::plugin::{PluginName, PluginSource};
 use wardroom_db::{Keeping, PluginChange, PluginRecord, Standing};
 
 use super::metadata::Examined;
-use super::offer::Offer;
-use super::seal::SealKey;
+use super::offer::{Accepted, Offer};
+use super::seal::seal;
 use super::{Plugin, PluginError, PluginFunction, RequestView, Summary, unsealed};
 use crate::audit::{self, event};
 use crate::execution::changed::Changed;
+use crate::seal::SealKey;
 use crate::task::definition::Task;
 use crate::template;
 use crate::wardroom::Wardroom;
@@ -45,6 +46,16 @@ impl Difference {
     }
 }
 
+/// Who said that other bytes may keep what the old ones were granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consent {
+    /// A person, by putting them there at a terminal.
+    Operator,
+    /// The key that signed the old ones, which is trusted.
+    Signer,
+}
+
 /// A plugin that has other bytes now.
 #[derive(Debug)]
 pub struct Upgraded {
@@ -56,6 +67,8 @@ pub struct Upgraded {
     pub difference: Difference,
     /// It keeps its grants and stays exposed.
     pub keeps_grants: bool,
+    /// Who said that it may, whether or not that was enough.
+    pub consent: Option<Consent>,
     /// Functions that were exposed before and are no more.
     pub unexposed: Vec<String>,
 }
@@ -68,7 +81,8 @@ impl Wardroom {
     ///
     /// [`PluginError`] says why it cannot be installed; nothing is changed then.
     pub async fn install_plugin(&self, offer: Offer, name: Option<&str>) -> Result<Plugin, PluginError> {
-        let manifest = self.manifest(&offer.program).await?;
+        let offer = self.accept(offer)?;
+        let manifest = self.manifest(offer.program()).await?;
         let own = manifest.and_then(|manifest| manifest.name);
         let name = plugin_name(&offer.source, name, own.as_deref())?;
         if template::of_path(Path::new(name.as_str())).is_some() {
@@ -89,7 +103,8 @@ impl Wardroom {
     }
 
     /// Gives a plugin other bytes. Its grants and what is exposed of it stay
-    /// only where a person said so at a terminal and nothing more is asked for.
+    /// only where a person said so at a terminal, or the trusted key that signed the
+    /// old bytes signed the new, and nothing more is asked for.
     ///
     /// # Errors
     ///
@@ -100,19 +115,22 @@ impl Wardroom {
         if offer.program.digest == old.digest() {
             return Err(PluginError::Same { name, digest: offer.program.digest });
         }
+        let offer = self.accept(offer)?;
         let examined = self.examine(&name, &offer).await?;
         let record = self.stage(&name, &offer, &examined)?;
         let (old_functions, _) = self.plugin_functions(&old)?;
         let new_functions: Vec<PluginFunction> =
             serde_json::from_str(&examined.details.functions).map_err(|_| PluginError::Altered(name.clone()))?;
         let difference = difference((&old.summary, &old_functions), (&examined.summary, &new_functions));
-        let keeps_grants = is_at_terminal && !difference.asks_for_more();
+        let consent = if is_at_terminal { Some(Consent::Operator) } else { self.signers_consent(&old, &offer)? };
+        let keeps_grants = consent.is_some() && !difference.asks_for_more();
         let callable = new_functions.iter().filter(|function| function.unsupported.is_none()).map(|function| function.name.clone());
         let keeping = if keeps_grants { Keeping::Grants(callable.collect()) } else { Keeping::Nothing };
         let exposed = self.exposed_of(&name)?;
-        let from = offer.source.kind().name();
-        let detail =
-            json!({ "digest": record.digest.to_string(), "before": old.digest().to_string(), "keeps_grants": keeps_grants, "from": from });
+        let detail = json!({
+            "digest": record.digest.to_string(), "before": old.digest().to_string(), "keeps_grants": keeps_grants,
+            "from": offer.source.kind().name(), "consent": consent,
+        });
         let events = self.audited(|| audit::by_asker(record.installed_at, event::PLUGIN_UPGRADED, name.as_str(), detail))?;
         let changed = self.db.replace_plugin(old.digest(), record.clone(), examined.details, keeping, events).await?;
         done(changed, &name)?;
@@ -121,7 +139,7 @@ impl Wardroom {
         let now = self.exposed_of(&name)?;
         let unexposed = exposed.into_iter().filter(|function| !now.contains(function)).collect();
         let plugin = Plugin { record, summary: examined.summary };
-        Ok(Upgraded { plugin, before: old.digest(), difference, keeps_grants, unexposed })
+        Ok(Upgraded { plugin, before: old.digest(), difference, keeps_grants, consent, unexposed })
     }
 
     /// Gives a plugin back the bytes that it had before its last upgrade, with
@@ -138,7 +156,8 @@ impl Wardroom {
         let before = unsealed(&SealKey::read(&self.home.plugins_key())?, before)?;
         let (functions, _) = self.plugin_functions(&before)?;
         if let Some(function) = functions.first() {
-            drop(self.components().load(&before.stored(function))?);
+            let program = self.components().load(&before.stored(function))?;
+            drop(self.admit_plugin(program, before.source_kind())?);
         }
         let detail = json!({ "digest": before.digest().to_string(), "before": plugin.digest().to_string() });
         let events = self.audited(|| audit::by_asker(self.clock.now(), event::PLUGIN_ROLLED_BACK, name.as_str(), detail))?;
@@ -174,10 +193,18 @@ impl Wardroom {
         }
     }
 
+    /// The key that signed the old bytes signed the new, and is trusted. Bytes that are
+    /// not there any more, or are others, were signed by nobody.
+    fn signers_consent(&self, old: &Plugin, new: &Accepted) -> Result<Option<Consent>, PluginError> {
+        let (functions, _) = self.plugin_functions(old)?;
+        let Some(Ok(before)) = functions.first().map(|function| self.components().load(&old.stored(function))) else { return Ok(None) };
+        Ok(self.has_same_signer(&before, new.program())?.then_some(Consent::Signer))
+    }
+
     /// Stores the bytes, and answers the row that will say so.
-    fn stage(&self, name: &PluginName, offer: &Offer, examined: &Examined) -> Result<PluginRecord, PluginError> {
+    fn stage(&self, name: &PluginName, offer: &Accepted, examined: &Examined) -> Result<PluginRecord, PluginError> {
         let key = SealKey::read_or_make(&self.home.plugins_key())?;
-        let program = &offer.program;
+        let program = offer.program();
         self.components().put(program)?;
         let record = PluginRecord {
             name: name.clone(),
@@ -188,7 +215,7 @@ impl Wardroom {
             summary: serde_json::to_string(&examined.summary).map_err(|_| PluginError::TooMuch)?,
             seal: String::new(),
         };
-        Ok(PluginRecord { seal: key.over(&record, &examined.summary.details), ..record })
+        Ok(PluginRecord { seal: seal(&key, &record, &examined.summary.details), ..record })
     }
 }
 

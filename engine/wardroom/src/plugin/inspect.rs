@@ -7,10 +7,12 @@ use serde_json::Value;
 use wardroom_core::capability::Capability;
 use wardroom_core::id::Digest;
 use wardroom_core::manifest::Manifest;
+use wardroom_core::plugin::SourceKind;
 use wardroom_core::program::{ProgramName, Shape};
 
 use super::words;
 use crate::execution::resolve::{ResolveError, read_program};
+use crate::trust::SignatureView;
 use crate::wardroom::Wardroom;
 
 /// What a program is and asks for, as shown before anybody runs it.
@@ -22,6 +24,8 @@ pub struct Inspected {
     pub digest: Digest,
     /// How many bytes it has.
     pub size: usize,
+    /// Who signed it, and whether it is revoked.
+    pub signature: SignatureView,
     /// Shape, functions, imports.
     #[serde(flatten)]
     pub inspection: wardroom_host::Inspection,
@@ -66,6 +70,7 @@ impl Wardroom {
             name: program.name.clone(),
             digest: program.digest,
             size: program.bytes.len(),
+            signature: self.signature_view(&program, SourceKind::File)?,
             requests: manifest.as_ref().map(Manifest::request_texts),
             reasons: manifest.as_ref().map(|manifest| manifest.reasons.clone()).unwrap_or_default(),
             notes: compared.map(|manifest| words::differences(manifest, &inspection.imports)).unwrap_or_default(),

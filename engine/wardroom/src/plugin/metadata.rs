@@ -9,11 +9,12 @@ use wardroom_core::limit::{MAX_PLUGIN_FUNCTIONS, MAX_PLUGIN_METADATA};
 use wardroom_core::manifest::Manifest;
 use wardroom_core::plugin::{PluginName, PluginSource, tool_name};
 use wardroom_core::program::{Program, Shape};
+use wardroom_core::signature::SignerKey;
 use wardroom_core::text::truncated;
 use wardroom_db::PluginDetails;
 use wardroom_host::{FunctionView, Inspection};
 
-use super::offer::Offer;
+use super::offer::Accepted;
 use super::seal::details_hash;
 use super::words::{self, RequestView};
 use super::{PluginError, TASK_FUNCTION};
@@ -68,6 +69,9 @@ pub struct Summary {
     /// Where its bytes came from; none: it was installed before that was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<PluginSource>,
+    /// Who signed its bytes; their signature held when they were installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<SignerKey>,
     /// Its version, as its manifest says.
     pub version: Option<String>,
     /// What it does, as its manifest says.
@@ -99,10 +103,10 @@ pub(super) struct Examined {
 }
 
 impl Wardroom {
-    /// Looks at what is offered as a plugin of this name, and where it comes from.
-    pub(super) async fn examine(&self, name: &PluginName, offer: &Offer) -> Result<Examined, PluginError> {
-        let (summary, details) = self.describe_plugin(name, &offer.program).await?;
-        let summary = Summary { source: Some(offer.source.clone()), ..summary };
+    /// Looks at what is to be a plugin of this name, and where it comes from.
+    pub(super) async fn examine(&self, name: &PluginName, offer: &Accepted) -> Result<Examined, PluginError> {
+        let (summary, details) = self.describe_plugin(name, offer.program()).await?;
+        let summary = Summary { source: Some(offer.source.clone()), signer: offer.signer, ..summary };
         let bytes = details.functions.len() + details.wit.as_ref().map_or(0, String::len);
         if bytes + serde_json::to_string(&summary).map_or(usize::MAX, |text| text.len()) > MAX_PLUGIN_METADATA {
             return Err(PluginError::TooMuch);
@@ -210,6 +214,7 @@ fn summary(inspection: &Inspection, manifest: Option<&Manifest>, functions: &[Pl
     notes.extend(uncallable);
     Summary {
         source: None,
+        signer: None,
         version: text(manifest.and_then(|manifest| manifest.version.as_ref())),
         description: text(manifest.and_then(|manifest| manifest.description.as_ref())),
         licence: text(manifest.and_then(|manifest| manifest.licence.as_ref())),

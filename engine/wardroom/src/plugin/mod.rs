@@ -31,7 +31,7 @@ use wardroom_core::clock::Timestamp;
 use wardroom_core::credential::CredentialName;
 use wardroom_core::id::Digest;
 use wardroom_core::limit::{MAX_PLUGIN_FUNCTIONS, MAX_PLUGIN_METADATA, MAX_PLUGINS};
-use wardroom_core::plugin::{PluginName, PluginNameError, PluginSource};
+use wardroom_core::plugin::{PluginName, PluginNameError, PluginSource, SourceKind};
 use wardroom_core::program::Format;
 use wardroom_core::text::nearest;
 use wardroom_db::{DbError, PluginRecord, Standing};
@@ -39,10 +39,12 @@ use wardroom_db::{DbError, PluginRecord, Standing};
 use crate::execution::grants::GrantError;
 use crate::execution::resolve::ResolveError;
 use crate::execution::store::{StoreError, StoredProgram};
+use crate::seal::{SealError, SealKey};
+use crate::trust::{SignatureView, TrustError};
 use crate::wardroom::{OpenError, Wardroom};
-use seal::{SealError, SealKey, details_hash};
+use seal::{details_hash, holds};
 
-pub use change::{Difference, Upgraded};
+pub use change::{Consent, Difference, Upgraded};
 pub use fetch::{FETCH_DEADLINE, FetchError, FetchTerms, MAX_REDIRECTS, Told};
 pub use inspect::Inspected;
 pub use metadata::{Door, PluginFunction, Summary};
@@ -173,6 +175,9 @@ pub enum PluginError {
     /// What it is granted.
     #[error(transparent)]
     Grant(#[from] GrantError),
+    /// Its bytes are revoked, or not signed as they have to be.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The key of the rows.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -215,6 +220,7 @@ impl PluginError {
             Self::Store(error) => error.blame(),
             Self::Open(error) => error.blame(),
             Self::Db(error) => error.blame(),
+            Self::Trust(error) => error.blame(),
             Self::Seal(_) => Blame::Host,
             Self::Nothing | Self::Functions(_) | Self::Collision { .. } | Self::TooMuch | Self::IdleParams => Blame::Guest,
             _ => Blame::Operator,
@@ -245,6 +251,8 @@ pub struct PluginView {
     /// The bytes that `rollback` goes back to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<Digest>,
+    /// Who signed its bytes, and whether they are revoked.
+    pub signature: SignatureView,
     /// What it says of itself.
     #[serde(flatten)]
     pub summary: Value,
@@ -271,11 +279,20 @@ impl Plugin {
         &self.summary
     }
 
-    fn view(&self, previous: Option<Digest>, exposed: Vec<String>) -> PluginView {
+    /// What kind of place its bytes came from.
+    #[must_use]
+    pub fn source_kind(&self) -> SourceKind {
+        // What was installed before sources were kept came from a file.
+        self.summary.source.as_ref().map_or(SourceKind::File, PluginSource::kind)
+    }
+
+    fn view(&self, previous: Option<Digest>, exposed: Vec<String>, signature: SignatureView) -> PluginView {
         let record = &self.record;
         let mut summary = serde_json::to_value(&self.summary).unwrap_or_default();
         // Of use to nobody but this module.
         summary.as_object_mut().and_then(|summary| summary.remove("details"));
+        // It stands with what is made of it.
+        summary.as_object_mut().and_then(|summary| summary.remove("signer"));
         PluginView {
             name: record.name.clone(),
             digest: record.digest,
@@ -283,6 +300,7 @@ impl Plugin {
             size: record.size,
             installed_at: record.installed_at,
             previous,
+            signature,
             summary,
             exposed,
         }
@@ -296,6 +314,7 @@ impl Plugin {
             digest: self.digest(),
             format: self.record.format,
             plugin: Some(self.name().clone()),
+            source: Some(self.source_kind()),
         }
     }
 }
@@ -362,7 +381,7 @@ impl Wardroom {
     ///
     /// # Errors
     ///
-    /// [`PluginError::Db`].
+    /// [`PluginError::Trust`] where nobody can tell who is trusted, [`PluginError::Db`].
     pub fn plugin_view(&self, plugin: &Plugin) -> Result<PluginView, PluginError> {
         let views = self.plugin_views(std::slice::from_ref(plugin))?;
         views.into_iter().next().ok_or_else(|| self.unknown_plugin(plugin.name().as_str()))
@@ -372,13 +391,14 @@ impl Wardroom {
     ///
     /// # Errors
     ///
-    /// [`PluginError::Db`].
+    /// As [`plugin_view`](Self::plugin_view).
     pub fn plugin_views(&self, plugins: &[Plugin]) -> Result<Vec<PluginView>, PluginError> {
-        let (exposed, previous) = (self.db.exposed_functions()?, self.db.previous_plugins()?);
+        let (exposed, previous, lists) = (self.db.exposed_functions()?, self.db.previous_plugins()?, self.trust_lists()?);
         let of = |plugin: &Plugin| {
             let own = exposed.iter().filter(|found| found.plugin == *plugin.name()).map(|found| found.function.clone());
             let before = previous.iter().find(|(name, _)| name == plugin.name()).map(|(_, digest)| *digest);
-            plugin.view(before, own.collect())
+            let signature = self.signer_view(&lists, plugin.digest(), plugin.summary.signer, plugin.source_kind());
+            plugin.view(before, own.collect(), signature)
         };
         Ok(plugins.iter().map(of).collect())
     }
@@ -394,10 +414,13 @@ impl Wardroom {
         let (functions, _) = self.plugin_functions(&plugin)?;
         let Some(first) = functions.first() else { return Err(PluginError::Altered(name.clone())) };
         let program = self.components().load(&plugin.stored(first))?;
-        let (summary, _) = self.describe_plugin(name, &program).await?;
+        let (admitted, signer) = self.admit_plugin(program, plugin.source_kind())?;
+        let program = admitted.program();
+        let (summary, _) = self.describe_plugin(name, program).await?;
         // Another build may word what it found in another way; what counts is
         // what can be called and what is asked for.
         let same = summary.requests == plugin.summary.requests && summary.functions == plugin.summary.functions;
+        let same = same && signer == plugin.summary.signer;
         if same && program.bytes.len() as u64 == plugin.record.size { Ok(()) } else { Err(PluginError::Altered(name.clone())) }
     }
 }
@@ -405,7 +428,7 @@ impl Wardroom {
 fn unsealed(key: &SealKey, record: PluginRecord) -> Result<Plugin, PluginError> {
     let altered = || PluginError::Altered(record.name.clone());
     let summary: Summary = serde_json::from_str(&record.summary).map_err(|_| altered())?;
-    if !key.holds(&record, &summary.details) {
+    if !holds(key, &record, &summary.details) {
         return Err(altered());
     }
     Ok(Plugin { record, summary })

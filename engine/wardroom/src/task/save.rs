@@ -206,6 +206,7 @@ impl Wardroom {
                 digest: program.digest,
                 format: program.format,
                 plugin: source.plugin().cloned(),
+                source: source.plugin_source(),
             },
             origin,
             args: draft.args.clone(),

@@ -1,0 +1,409 @@
+//! The lists: who is trusted, and what is revoked.
+//!
+//! Both are sealed as one (`trust.key`, beside the database), with a version that
+//! only rises. A row that is added, changed or taken away breaks the seal, and so
+//! does the head alone; where all of it is gone, the key's file tells that there
+//! was something. What does not show here is a whole older state that was put back
+//! with its own head: a process that saw a later one refuses it, and so does
+//! `wardroom audit verify`, which remembers the version of the last change.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use wardroom_core::clock::Timestamp;
+use wardroom_core::id::Digest;
+use wardroom_core::program::Program;
+use wardroom_core::signature::SignerKey;
+use wardroom_core::text::for_terminal_line;
+use wardroom_db::{AuditFilter, DbError, RevokedRecord, SignerRecord, TrustChange, TrustHead, TrustRecord};
+use wardroom_vault::signer::check_signer;
+
+use super::{RevokedView, SignatureState, TrustError};
+use crate::audit::{self, event};
+use crate::seal::{SealKey, is_same};
+use crate::wardroom::Wardroom;
+
+/// Keys that are trusted at once.
+pub const MAX_SIGNERS: usize = 256;
+/// Bytes of programs that are revoked at once.
+pub const MAX_REVOKED: usize = 10_000;
+/// Characters of a signer's name.
+pub const MAX_SIGNER_NAME: usize = 64;
+/// Bytes of a reason.
+pub const MAX_REASON: usize = 1024;
+/// What audit events about the lists are about.
+pub const TRUST_SUBJECT: &str = "trust";
+
+/// Both lists, as they were sealed.
+#[derive(Debug, Default)]
+pub struct TrustLists(TrustRecord);
+
+/// Both lists as they are shown.
+#[derive(Debug, Serialize)]
+pub struct TrustView {
+    /// Who is trusted, in order of keys.
+    pub trusted: Vec<TrustedView>,
+    /// What is revoked, in order of digests.
+    pub revoked: Vec<RevokedBytes>,
+    /// They are not as they were sealed: nothing is run.
+    pub altered: bool,
+}
+
+/// Somebody who is trusted.
+#[derive(Debug, Serialize)]
+pub struct TrustedView {
+    /// The key.
+    pub signer: SignerKey,
+    /// Whose it is.
+    pub name: String,
+    /// Since when it is trusted.
+    pub trusted_at: Timestamp,
+}
+
+/// Bytes that are revoked.
+#[derive(Debug, Serialize)]
+pub struct RevokedBytes {
+    /// Which.
+    pub digest: Digest,
+    /// Since when, and why.
+    #[serde(flatten)]
+    pub revoked: RevokedView,
+}
+
+impl TrustLists {
+    /// Whose key this is, where it is trusted.
+    #[must_use]
+    pub fn name_of(&self, signer: SignerKey) -> Option<&str> {
+        let found = self.0.signers.binary_search_by_key(&signer, |record| record.signer).ok()?;
+        self.0.signers.get(found).map(|record| record.name.as_str())
+    }
+
+    pub(super) fn revocation(&self, digest: Digest) -> Option<RevokedView> {
+        let found = self.0.revoked.binary_search_by_key(&digest, |record| record.digest).ok()?;
+        self.0.revoked.get(found).map(revoked_view)
+    }
+
+    pub(super) fn check_revoked(&self, program: &Program) -> Result<(), TrustError> {
+        let Some(RevokedView { reason, .. }) = self.revocation(program.digest) else { return Ok(()) };
+        Err(TrustError::Revoked { name: program.name.clone(), digest: program.digest, reason })
+    }
+
+    pub(super) fn state(&self, signer: Option<SignerKey>) -> SignatureState {
+        let Some(signer) = signer else { return SignatureState::Unsigned };
+        match self.name_of(signer) {
+            Some(name) => SignatureState::Trusted { signer, name: name.to_owned() },
+            None => SignatureState::UnknownKey { signer },
+        }
+    }
+}
+
+fn revoked_view(record: &RevokedRecord) -> RevokedView {
+    RevokedView { revoked_at: record.revoked_at, reason: record.reason.clone() }
+}
+
+/// The seal's key: under its name once something was sealed with it, and under
+/// another until that is in the database, so that a process which dies in between
+/// leaves no key that speaks of lists which never were.
+struct KeyPlaces {
+    settled: PathBuf,
+    fresh: PathBuf,
+}
+
+impl KeyPlaces {
+    fn read(&self) -> Result<SealKey, TrustError> {
+        match SealKey::read(&self.settled) {
+            // Another process may give it its name in between.
+            Err(error) if error.is_missing() => Ok(SealKey::read(&self.fresh).or_else(|_| SealKey::read(&self.settled))?),
+            key => Ok(key?),
+        }
+    }
+
+    fn read_or_make(&self) -> Result<SealKey, TrustError> {
+        match SealKey::read(&self.settled) {
+            Err(error) if error.is_missing() => Ok(SealKey::read_or_make(&self.fresh)?),
+            key => Ok(key?),
+        }
+    }
+
+    /// Its second name goes only when the first is there. Whoever comes next does it
+    /// where this fails.
+    fn settle(&self) {
+        if !self.settled.exists() && std::fs::hard_link(&self.fresh, &self.settled).is_ok() {
+            drop(std::fs::remove_file(&self.fresh));
+        }
+    }
+}
+
+fn seal(key: &SealKey, version: u64, record: &TrustRecord) -> String {
+    let mut parts = vec![version.to_string(), record.signers.len().to_string()];
+    for SignerRecord { signer, name, trusted_at } in &record.signers {
+        parts.extend([signer.to_string(), name.clone(), trusted_at.ms().to_string()]);
+    }
+    for RevokedRecord { digest, reason, revoked_at } in &record.revoked {
+        let is_given = if reason.is_some() { "1" } else { "0" };
+        parts.extend([digest.to_string(), is_given.to_owned(), reason.clone().unwrap_or_default(), revoked_at.ms().to_string()]);
+    }
+    key.over(parts.iter().map(String::as_str))
+}
+
+impl Wardroom {
+    /// The lists as they are now, in whichever process they were changed.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError::Altered`] where they are not as they were sealed,
+    /// [`TrustError::Seal`], or [`TrustError::Db`].
+    pub fn trust_lists(&self) -> Result<Arc<TrustLists>, TrustError> {
+        let head = self.db.trust_head().map_err(damaged)?;
+        let lock = || self.trust.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().clone();
+        if let Some(known) = known.as_ref().filter(|known| known.0.head == head) {
+            return Ok(known.clone());
+        }
+        let record = self.sealed_lists()?;
+        let version = |record: &TrustRecord| record.head.as_ref().map_or(0, |head| head.version);
+        if known.is_some_and(|known| version(&known.0) > version(&record)) {
+            return Err(TrustError::Altered);
+        }
+        let lists = Arc::new(TrustLists(record));
+        *lock() = Some(lists.clone());
+        Ok(lists)
+    }
+
+    /// The rows, if their seal holds.
+    fn sealed_lists(&self) -> Result<TrustRecord, TrustError> {
+        let (record, places) = (self.db.trust().map_err(damaged)?, self.trust_key());
+        let Some(head) = &record.head else {
+            let is_unused = record.signers.is_empty() && record.revoked.is_empty() && !places.settled.exists();
+            return if is_unused { Ok(record) } else { Err(TrustError::Altered) };
+        };
+        if !is_same(&head.seal, &seal(&places.read()?, head.version, &record)) {
+            return Err(TrustError::Altered);
+        }
+        places.settle();
+        Ok(record)
+    }
+
+    fn trust_key(&self) -> KeyPlaces {
+        KeyPlaces { settled: self.home.trust_key(), fresh: self.home.trust_key().with_extension("key.new") }
+    }
+
+    /// Both lists, whether their seal holds or not.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError::Seal`] where the key cannot be read, or [`TrustError::Db`].
+    pub fn trust_view(&self) -> Result<TrustView, TrustError> {
+        let altered = match self.trust_lists() {
+            Ok(_) => false,
+            Err(TrustError::Altered) => true,
+            Err(error) => return Err(error),
+        };
+        let record = self.db.trust()?;
+        let trusted = |SignerRecord { signer, name, trusted_at }| TrustedView { signer, name, trusted_at };
+        let revoked = |record: RevokedRecord| RevokedBytes { digest: record.digest, revoked: revoked_view(&record) };
+        Ok(TrustView {
+            trusted: record.signers.into_iter().map(trusted).collect(),
+            revoked: record.revoked.into_iter().map(revoked).collect(),
+            altered,
+        })
+    }
+
+    /// Trusts a key under a name from now on. For a person at a terminal alone.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`] says why not; nothing is changed then.
+    pub async fn trust_signer(&self, signer: SignerKey, name: &str) -> Result<(), TrustError> {
+        self.check_new_signer(signer, name)?;
+        let (name, trusted_at) = (name.to_owned(), self.clock.now());
+        let detail = json!({ "signer": signer.to_string(), "name": name });
+        self.change_lists(event::SIGNER_TRUSTED, detail, |record| {
+            check_free(record, signer, &name)?;
+            record.signers.push(SignerRecord { signer, name, trusted_at });
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whether a key could be trusted under a name, before anybody is asked.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`] says why not.
+    pub fn check_new_signer(&self, signer: SignerKey, name: &str) -> Result<(), TrustError> {
+        let is_plain = !name.is_empty() && name.trim() == name && for_terminal_line(name) == name;
+        if !is_plain || name.chars().count() > MAX_SIGNER_NAME || name.parse::<SignerKey>().is_ok() {
+            return Err(TrustError::Name(name.to_owned()));
+        }
+        check_signer(signer).map_err(TrustError::Key)?;
+        check_free(&self.trust_lists()?.0, signer, name)
+    }
+
+    /// Trusts a key no more, named by itself or by whose it is. Answers the key.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError::NotTrusted`], and those of changing the lists.
+    pub async fn untrust_signer(&self, text: &str) -> Result<SignerKey, TrustError> {
+        let lists = self.trust_lists()?;
+        let named = |record: &&SignerRecord| record.name == text || record.signer.to_string() == text;
+        let found = lists.0.signers.iter().find(named).ok_or_else(|| TrustError::NotTrusted(text.to_owned()))?;
+        let signer = found.signer;
+        let detail = json!({ "signer": signer.to_string(), "name": found.name });
+        self.change_lists(event::SIGNER_UNTRUSTED, detail, |record| {
+            record.signers.retain(|record| record.signer != signer);
+            Ok(())
+        })
+        .await?;
+        Ok(signer)
+    }
+
+    /// Never runs these bytes again, whatever they are a program of.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError::RevokedAlready`], [`TrustError::Reason`], and those of changing
+    /// the lists.
+    pub async fn revoke_program(&self, digest: Digest, reason: Option<&str>) -> Result<(), TrustError> {
+        if let Some(reason) = reason.filter(|reason| reason.len() > MAX_REASON) {
+            return Err(TrustError::Reason(reason.len()));
+        }
+        let (reason, revoked_at) = (reason.map(str::to_owned), self.clock.now());
+        let detail = json!({ "digest": digest.to_string(), "reason": reason });
+        self.change_lists(event::PROGRAM_REVOKED, detail, |record| {
+            if record.revoked.iter().any(|record| record.digest == digest) {
+                return Err(TrustError::RevokedAlready(digest));
+            }
+            if record.revoked.len() >= MAX_REVOKED {
+                return Err(TrustError::Full(MAX_REVOKED));
+            }
+            record.revoked.push(RevokedRecord { digest, reason, revoked_at });
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lets these bytes be run again. For a person at a terminal alone.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError::NotRevoked`], and those of changing the lists.
+    pub async fn unrevoke_program(&self, digest: Digest) -> Result<(), TrustError> {
+        self.check_is_revoked(digest)?;
+        self.change_lists(event::PROGRAM_UNREVOKED, json!({ "digest": digest.to_string() }), |record| {
+            record.revoked.retain(|record| record.digest != digest);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whether bytes are revoked, before anybody is asked.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError::NotRevoked`], and those of reading the lists.
+    pub fn check_is_revoked(&self, digest: Digest) -> Result<(), TrustError> {
+        self.trust_lists()?.revocation(digest).map(drop).ok_or(TrustError::NotRevoked(digest))
+    }
+
+    /// Seals lists anew that somebody else changed: what is revoked stays so, and
+    /// nobody is trusted any more. For a person at a terminal alone, who saw what
+    /// stands there.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError::Intact`] where nothing is wrong with them, and those of changing
+    /// the lists.
+    pub async fn reseal_lists(&self) -> Result<(), TrustError> {
+        self.check_altered()?;
+        let record = self.db.trust()?;
+        let detail = json!({ "revoked": record.revoked.len(), "untrusted": record.signers.len() });
+        let next = TrustRecord { head: record.head.clone(), signers: Vec::new(), revoked: record.revoked };
+        self.replace_lists(record.head, next, event::TRUST_RESEALED, detail).await
+    }
+
+    /// Whether the lists need a new seal, before anybody is asked.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError::Intact`] where they do not, [`TrustError::Db`].
+    pub fn check_altered(&self) -> Result<(), TrustError> {
+        match self.trust_lists() {
+            Ok(_) => Err(TrustError::Intact),
+            Err(TrustError::Db(error)) => Err(error.into()),
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn change_lists(
+        &self,
+        event: &'static str,
+        detail: Value,
+        change: impl FnOnce(&mut TrustRecord) -> Result<(), TrustError>,
+    ) -> Result<(), TrustError> {
+        let lists = self.trust_lists()?;
+        let mut next = self.sealed_lists()?;
+        if next != lists.0 {
+            return Err(TrustError::Changed);
+        }
+        let seen = next.head.clone();
+        change(&mut next)?;
+        self.replace_lists(seen, next, event, detail).await
+    }
+
+    async fn replace_lists(
+        &self,
+        seen: Option<TrustHead>,
+        mut next: TrustRecord,
+        event: &'static str,
+        detail: Value,
+    ) -> Result<(), TrustError> {
+        let (places, now) = (self.trust_key(), self.clock.now());
+        let key = places.read_or_make()?;
+        // A time, so that it is above all that were, also where rows forget which.
+        let version = u64::try_from(now.ms()).unwrap_or(0).max(seen.as_ref().map_or(0, |head| head.version) + 1);
+        next.signers.sort_unstable_by_key(|record| record.signer);
+        next.revoked.sort_unstable_by_key(|record| record.digest);
+        next.head = Some(TrustHead { version, seal: seal(&key, version, &next) });
+        let mut detail = detail;
+        if let Some(detail) = detail.as_object_mut() {
+            detail.insert("version".to_owned(), json!(version));
+        }
+        let events = self.audited(|| audit::by_asker(now, event, TRUST_SUBJECT, detail))?;
+        match self.db.change_trust(seen, next, events).await? {
+            TrustChange::Done => places.settle(),
+            TrustChange::Changed => return Err(TrustError::Changed),
+        }
+        Ok(())
+    }
+
+    /// The audit log remembers another version of the lists than there is: a whole
+    /// older state was put back. Nothing, where the log says nothing of them.
+    pub(crate) fn lists_contradict_audit(&self) -> Result<bool, DbError> {
+        let filter = AuditFilter { subject: Some(TRUST_SUBJECT.to_owned()), limit: 1, ..AuditFilter::default() };
+        let last = self.db.audit(&filter)?.into_iter().next();
+        let Some(version) = last.and_then(|last| last.detail.get("version")?.as_u64()) else { return Ok(false) };
+        Ok(self.db.trust_head()?.is_none_or(|head| head.version != version))
+    }
+}
+
+fn check_free(record: &TrustRecord, signer: SignerKey, name: &str) -> Result<(), TrustError> {
+    if let Some(known) = record.signers.iter().find(|record| record.signer == signer) {
+        return Err(TrustError::Trusted { signer, name: known.name.clone() });
+    }
+    if let Some(known) = record.signers.iter().find(|record| record.name == name) {
+        return Err(TrustError::NameTaken { name: name.to_owned(), signer: known.signer });
+    }
+    if record.signers.len() >= MAX_SIGNERS { Err(TrustError::Full(MAX_SIGNERS)) } else { Ok(()) }
+}
+
+/// A row that none of our writes left so.
+fn damaged(error: DbError) -> TrustError {
+    match error {
+        DbError::Damaged { .. } => TrustError::Altered,
+        error => error.into(),
+    }
+}
