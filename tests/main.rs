@@ -17,6 +17,8 @@ mod docs;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod fetch;
+#[cfg(test)]
 mod findings;
 #[cfg(test)]
 mod front_door;

@@ -7,11 +7,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::with_section;
 use crate::support::database::{edit, is_here};
 use crate::support::guests;
 use crate::support::home::Home;
+use crate::support::registry::{WASM, digest};
+use crate::support::stranger::{Reply, Stranger, head};
 
 fn bytes_of(home: &Home) -> PathBuf {
     fs::read_dir(home.path().join("components")).unwrap().next().unwrap().unwrap().path()
@@ -119,46 +122,109 @@ fn a_key_that_is_gone_is_told_and_not_replaced() {
 
 /// Rounds of installing and killing; `.ci/long install-kills` does more.
 const ROUNDS: u32 = 24;
+/// Between the pieces of what is fetched: a kill may fall between any two.
+const PAUSE: Duration = Duration::from_millis(4);
+
+/// The four ways in which a plugin gets its bytes, one after another.
+struct Ways {
+    home: Home,
+    server: Stranger,
+}
+
+/// A program that is another one in each round.
+fn wasm(round: u32) -> Vec<u8> {
+    with_section(&fs::read(guests::command("say")).unwrap(), "round", &round.to_le_bytes())
+}
+
+fn manifest(round: u32) -> String {
+    let blob = wasm(round);
+    json!({ "schemaVersion": 2, "layers": [{ "mediaType": WASM, "digest": digest(&blob), "size": blob.len() }] }).to_string()
+}
+
+/// In small pieces, the head for itself.
+fn slowly(body: &[u8]) -> Reply {
+    let pieces = body.chunks(body.len().div_ceil(8)).map(<[u8]>::to_vec);
+    Reply::Pieces([head(200, &[], body.len())].into_iter().chain(pieces).collect(), PAUSE)
+}
+
+impl Ways {
+    fn new() -> Self {
+        // `/ROUND.js`, and `/v2/rROUND/…` of a registry.
+        let server = Stranger::start(|asked, _| {
+            let number = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0);
+            let parts: Vec<&str> = asked.target().trim_start_matches('/').split('/').collect();
+            match parts.as_slice() {
+                ["v2", name, "manifests", _] => slowly(manifest(number(name)).as_bytes()),
+                ["v2", name, "blobs", _] => slowly(&wasm(number(name))),
+                _ => slowly(format!("return {};", number(asked.target())).as_bytes()),
+            }
+        });
+        Self { home: Home::new(), server }
+    }
+
+    /// What is typed in this round: a file, a file, an address, an artifact; every
+    /// other one an upgrade.
+    fn arguments(&self, round: u32) -> Vec<String> {
+        let script = format!("return {round};");
+        let from = match round % 4 {
+            0 | 1 => self.home.file("other.js", &script).display().to_string(),
+            2 => format!("{}/{round}.js@{}", self.server.base(), digest(script.as_bytes())),
+            _ => format!("oci://{}/r{round}@{}", self.server.host(), digest(manifest(round).as_bytes())),
+        };
+        let words =
+            if upgrades(round) { ["upgrade".to_owned(), "first".to_owned()] } else { ["install".to_owned(), format!("--name=p{round}")] };
+        ["plugin".to_owned()].into_iter().chain(words).chain([from]).collect()
+    }
+
+    /// How long each takes when nobody kills it.
+    fn measured(&self) -> [Duration; 4] {
+        [0, 1, 2, 3].map(|way| {
+            let begin = Instant::now();
+            let ended = self.home.run(&self.arguments(1_000_000 + way));
+            assert_eq!(ended.code, Some(0), "{ended}");
+            begin.elapsed() + Duration::from_millis(5)
+        })
+    }
+}
+
+const fn upgrades(round: u32) -> bool {
+    round % 2 == 1
+}
 
 #[test]
 fn a_kill_at_any_moment_of_an_installation_leaves_no_half_plugin() {
     let rounds = std::env::var("WARDROOM_INSTALL_KILLS").map_or(ROUNDS, |text| text.parse().unwrap());
-    let home = Home::new();
+    let ways = Ways::new();
+    let home = &ways.home;
     let file = home.file("p.js", "return 1;");
-    let begin = Instant::now();
     home.install(&file, "first");
-    let whole = begin.elapsed() + Duration::from_millis(5);
     // The same bytes under another name: neither is touched by what follows.
-    let (mut installed, mut digest, mut done, mut untouched) =
-        (2, home.install(&file, "begun")["digest"].as_str().unwrap().to_owned(), 0, 0);
+    home.install(&file, "begun");
+    let whole = ways.measured();
+    let digest_of = |name: &str| home.plugin_json(&["inspect", name])["digest"].as_str().unwrap().to_owned();
+    let (mut installed, mut digest) = (home.installed().len(), digest_of("first"));
+    let (mut done, mut untouched, mut fetching) = (0, 0, 0);
     for round in 0..rounds {
-        let name = format!("p{round}");
-        let other = home.file("other.js", format!("return {round};"));
-        let upgrades = round % 2 == 1;
-        let args = if upgrades { ["plugin", "upgrade", "first"] } else { ["plugin", "install", "--name"] };
-        let mut args = args.to_vec();
-        if !upgrades {
-            args.push(&name);
-        }
-        args.push(other.to_str().unwrap());
-        let running = home.start(&args);
+        let asked = ways.server.asked().len();
+        let running = home.start(&ways.arguments(round));
         // Spread over the time that it takes: a moment is what is tested here.
-        std::thread::sleep(whole * round / rounds);
+        std::thread::sleep(whole[round as usize % 4] * (round / 4) / rounds.div_ceil(4));
         running.signal(Signal::KILL);
         drop(running.wait());
         let listed = home.installed();
-        assert!(listed.len() == installed || (!upgrades && listed.len() == installed + 1), "{listed:?}");
-        let now = home.plugin_json(&["inspect", "first"])["digest"].as_str().unwrap().to_owned();
+        assert!(listed.len() == installed || (!upgrades(round) && listed.len() == installed + 1), "{listed:?}");
+        let now = digest_of("first");
         if listed.len() > installed || now != digest {
-            done += 1
+            done += 1;
         } else {
-            untouched += 1
+            untouched += 1;
+            fetching += u32::from(ways.server.asked().len() > asked);
         }
         (installed, digest) = (listed.len(), now);
         home.plugin(&["verify"]);
-        assert_eq!(home.record(&["first"]).ending().0, "success");
+        assert_eq!(home.run(&["run", "first"]).code, Some(0));
     }
-    println!("{rounds} kills: {done} were done, {untouched} left it as it was");
+    println!("{rounds} kills: {done} were done, {untouched} left it as it was, {fetching} of those after something had been asked for");
     // What was left is old by now, and the next installation clears it.
     let components = home.path().join("components");
     let old = std::time::SystemTime::now() - Duration::from_secs(25 * 60 * 60);

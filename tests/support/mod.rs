@@ -12,7 +12,9 @@ pub(crate) mod keyring;
 pub(crate) mod library;
 pub(crate) mod mirror;
 pub(crate) mod parts;
+pub(crate) mod registry;
 pub(crate) mod server;
+pub(crate) mod stranger;
 pub(crate) mod terminal;
 
 use std::time::Duration;

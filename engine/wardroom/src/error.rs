@@ -27,6 +27,7 @@ use crate::vault::VaultUseError;
 use crate::wardroom::OpenError;
 use wardroom_core::manifest::RequestError;
 use wardroom_core::signature::SignatureFormError;
+use wardroom_host::wire::WireError;
 use wardroom_vault::{KeyFileError, KeychainError, PassphraseError, SigningKeyError, Source, VaultError};
 
 /// The operator has to act.
@@ -37,6 +38,9 @@ const USAGE: u8 = 2;
 const GUEST: u8 = 3;
 /// We, or the machine (sysexits.h: EX_SOFTWARE).
 const HOST: u8 = 70;
+
+/// Nobody but whoever owns the disk can help.
+const FULL: &str = "Free some space on the disk of the data folder; `wardroom doctor` names it.";
 
 /// A command that did not do what was asked.
 #[derive(Debug)]
@@ -118,7 +122,7 @@ impl CommandError {
         match error {
             DbError::Permissions { path, .. } => self.hint(format!("Close it with `chmod 600 {}`.", path.display())),
             DbError::Newer { .. } => self.hint("A newer Wardroom wrote it: use that one, or another data folder with `--home=DIR`."),
-            DbError::Full(_) => self.hint("Free some space on the disk of the data folder; `wardroom doctor` names it."),
+            DbError::Full(_) => self.hint(FULL),
             DbError::Busy(_) => self.hint("Try again; `wardroom doctor` lists the processes that use the data folder."),
             DbError::NotADatabase(_) | DbError::Corrupt(_) | DbError::Foreign { .. } => {
                 self.hint("Move the file `wardroom.db` away, or use another data folder with `--home=DIR`; nothing was changed.")
@@ -276,6 +280,8 @@ fn plugin_hint(error: &PluginError) -> Option<String> {
             "Put the key's file back from a backup; without it, remove the plugins with `wardroom plugin remove NAME` and install them again."
                 .to_owned()
         }
+        PluginError::Store(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => FULL.to_owned(),
+        PluginError::Store(StoreError::Io { .. }) => "`wardroom doctor` checks the data folder.".to_owned(),
         PluginError::Store(StoreError::Missing { .. } | StoreError::Altered { .. }) => {
             "`wardroom plugin remove NAME` and `wardroom plugin install FILE` put it right.".to_owned()
         }
@@ -327,6 +333,10 @@ fn fetch_hint(error: &FetchError) -> Option<String> {
             "It is not for everybody: a registry takes `--credential=NAME`; an address is fetched without saying who you are.".to_owned()
         }
         FetchError::Status { .. } => "Look at the address: it is asked for as it was typed.".to_owned(),
+        FetchError::Wire { source: WireError::Certificate { .. }, .. } => {
+            "If it is a server of your own, name the file of its certificate in `config.toml`: `[network]`, `extra_roots = [\"FILE\"]`.".to_owned()
+        }
+        FetchError::Wire { source: WireError::Connect { .. } | WireError::NameNotFound { .. } | WireError::Incomplete, .. } => "Try again; nothing was kept.".to_owned(),
         FetchError::Packed { .. } => "Whoever serves it has to serve the bytes as they are.".to_owned(),
         _ => return None,
     })
@@ -429,6 +439,7 @@ fn task_hint(error: &TaskError) -> Option<String> {
 fn stored_error(error: &StoreError) -> CommandError {
     let command = CommandError::blamed(error.blame(), error);
     match error {
+        StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => command.hint(FULL),
         StoreError::Io { .. } => command.hint("`wardroom doctor` checks the data folder."),
         _ => command.hint("`wardroom task upgrade NAME` reads the program again; `wardroom task show NAME` says from where."),
     }

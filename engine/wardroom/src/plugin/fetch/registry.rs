@@ -28,6 +28,7 @@ use super::{Authorization, Found, Session, Wanted, place, plain};
 /// OCI image specification, media types.
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const ACCEPTED: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
 /// Wasm OCI artifact layout, "Manifest format".
 const WASM: &str = "application/wasm";
 /// Bytes of a manifest: registries have to take so many (distribution
@@ -103,7 +104,8 @@ impl Registry<'_> {
         let oci = self.oci;
         let reference = oci.tag().map_or_else(|| oci.digest().to_string(), str::to_owned);
         let path = format!("{}/manifests/{reference}", oci.repository());
-        let found = self.get(&path, MANIFEST, MAX_MANIFEST).await?;
+        // An index is asked for as well, so that it can be refused as one.
+        let found = self.get(&path, ACCEPTED, MAX_MANIFEST).await?;
         let place = place(&found.at);
         let bytes = match (self.session.whole(found, oci.digest()).await, oci.tag()) {
             // By a tag another manifest may have come, and it is one.
