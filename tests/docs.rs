@@ -203,3 +203,23 @@ fn the_readme_says_how_much_an_assistant_may_add_and_ask_for() {
         assert!(readme.contains(&claim), "{claim}");
     }
 }
+
+#[test]
+fn the_readme_says_how_far_fetching_goes() {
+    let readme = readme();
+    let marked = readme.split("<!-- fetching: checked").nth(1).unwrap().split("<!-- fetching: end").next().unwrap();
+    let words = marked.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (size, time) = (SizeText(MAX_PROGRAM_BYTES), DurationText(wardroom::plugin::FETCH_DEADLINE));
+    let claim = format!(
+        "At most {size}, counted as they come; {time} unless `--timeout` says otherwise; {} redirects one after another;",
+        wardroom::plugin::MAX_REDIRECTS
+    );
+    assert!(words.contains(&claim), "expected `{claim}` in `{words}`");
+    // What the examples show can be typed.
+    let lines = readme.lines().filter(|line| line.starts_with("wardroom plugin install ") && line.contains("://"));
+    let sources: Vec<&str> = lines.map(|line| line.split_whitespace().nth(3).unwrap()).collect();
+    assert_eq!(sources.len(), 2, "{sources:?}");
+    for source in sources {
+        source.replace("HEX", &"0".repeat(64)).parse::<wardroom_core::plugin::PluginSource>().unwrap();
+    }
+}

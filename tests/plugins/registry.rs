@@ -122,6 +122,20 @@ fn what_an_author_wrote_about_functions_is_shown_and_obeyed_by_no_terminal() {
 }
 
 #[test]
+fn all_plugins_are_inspected_at_once_as_each_by_itself() {
+    let home = Home::new();
+    home.install(&guests::typed(), "typed");
+    home.install(&home.file("any.js", KEEPS), "keeper");
+    let all = home.plugin_json(&["inspect", "--all"]);
+    let each = ["keeper", "typed"].map(|name| home.plugin_json(&["inspect", name]));
+    assert_eq!((&all["plugins"], &all["altered"]), (&json!(each), &json!([])));
+    let text = home.plugin(&["inspect", "--all"]).text();
+    assert!(["keeper", "typed"].iter().all(|name| text.contains(&home.plugin(&["inspect", name]).text())), "{text}");
+    assert_eq!(home.try_plugin(&["inspect", "--all", "typed"]).code, Some(2));
+    assert_eq!(home.try_plugin(&["inspect"]).code, Some(2));
+}
+
+#[test]
 fn listing_and_inspecting_compile_nothing() {
     let home = Home::new();
     home.install(&guests::typed(), "typed");
@@ -135,6 +149,7 @@ fn listing_and_inspecting_compile_nothing() {
     home.installed();
     home.plugin(&["inspect", "typed"]);
     home.plugin(&["inspect", "worker"]);
+    home.plugin(&["inspect", "--all"]);
     assert_eq!(fs::read_dir(&cache).unwrap().count(), 0);
 }
 

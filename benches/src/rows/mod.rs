@@ -4,6 +4,7 @@
 mod deadline;
 mod first;
 mod hello;
+mod inspect;
 pub(crate) mod mcp;
 mod noop;
 mod parallel;
@@ -67,6 +68,7 @@ pub(crate) const ALL: &[Bench] = &[
         about: "a typed call over MCP with its record, against a bare tool of the same library; the first list; memory",
         measure: mcp::measure,
     },
+    Bench { name: "inspect", about: "`wardroom plugin inspect` of 100 plugins, whole processes", measure: inspect::measure },
     Bench { name: "first", about: "the first script ever run in a fresh home", measure: first::measure },
 ];
 

@@ -18,7 +18,11 @@ use crate::wardroom::Wardroom;
 #[derive(Debug, clap::Args)]
 pub(super) struct InspectArguments {
     /// A file (`.js`, `.ts`, `.wasm`), or an installed plugin's name
-    program: PathBuf,
+    #[arg(required_unless_present = "all")]
+    program: Option<PathBuf>,
+    /// Every installed plugin
+    #[arg(long, conflicts_with = "program")]
+    all: bool,
     /// Print JSON, with the functions' JSON Schemas
     #[arg(long)]
     pub(super) json: bool,
@@ -26,14 +30,15 @@ pub(super) struct InspectArguments {
 
 impl InspectArguments {
     pub(super) async fn execute(self, wardroom: &Wardroom) -> Result<ExitCode, CommandError> {
-        let is_file = std::fs::symlink_metadata(&self.program).is_ok() || template::of_path(&self.program).is_some();
-        if let Some(name) = self.program.to_str().filter(|_| !is_file).and_then(|text| text.parse::<PluginName>().ok())
+        let Some(program) = self.program else { return super::plugin::inspect_all(wardroom, self.json) };
+        let is_file = std::fs::symlink_metadata(&program).is_ok() || template::of_path(&program).is_some();
+        if let Some(name) = program.to_str().filter(|_| !is_file).and_then(|text| text.parse::<PluginName>().ok())
             && wardroom.database().plugin(&name, Standing::Current)?.is_some()
         {
             super::plugin::inspect(wardroom, &name, self.json)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let name = ProgramName { path: self.program, function: None };
+        let name = ProgramName { path: program, function: None };
         let inspected = wardroom.inspect(&name).await?;
         if self.json {
             show::json(&inspected)?;

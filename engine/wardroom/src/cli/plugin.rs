@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wardroom_core::limit::SizeText;
 use wardroom_core::plugin::PluginName;
 use wardroom_core::text::for_terminal_line;
@@ -188,9 +188,7 @@ fn list(wardroom: &Wardroom, json: bool) -> Result<(), CommandError> {
     if json {
         return show::json(&json!({ "plugins": wardroom.plugin_views(&plugins)?, "altered": altered }));
     }
-    for name in &altered {
-        show::line(&format!("{ERROR}altered{ERROR:#}: {name}: its row was changed by somebody else than Wardroom"));
-    }
+    altered.iter().for_each(show_altered);
     if plugins.is_empty() && altered.is_empty() {
         show::print("no plugins\n")?;
         show_hint("`wardroom plugin install FILE` installs one.");
@@ -221,16 +219,45 @@ fn list(wardroom: &Wardroom, json: bool) -> Result<(), CommandError> {
 /// One installed plugin, from what is kept of it.
 pub(super) fn inspect(wardroom: &Wardroom, name: &PluginName, json: bool) -> Result<(), CommandError> {
     let plugin = wardroom.plugin(name.as_str())?;
-    let (functions, wit) = wardroom.plugin_functions(&plugin)?;
     let view = wardroom.plugin_view(&plugin)?;
+    if json { show::json(&inspected(wardroom, &plugin, view)?) } else { show_inspected(wardroom, &plugin, &view) }
+}
+
+/// All of them, in one process: nothing is compiled, and no bytes are read.
+pub(super) fn inspect_all(wardroom: &Wardroom, json: bool) -> Result<ExitCode, CommandError> {
+    let (plugins, altered) = wardroom.plugins()?;
+    let pairs = plugins.iter().zip(wardroom.plugin_views(&plugins)?);
     if json {
-        let mut view = serde_json::to_value(view).unwrap_or_default();
-        if let Some(view) = view.as_object_mut() {
-            view.extend([("functions".to_owned(), json!(functions)), ("wit".to_owned(), json!(wit))]);
+        let shown = pairs.map(|(plugin, view)| inspected(wardroom, plugin, view)).collect::<Result<Vec<_>, _>>()?;
+        show::json(&json!({ "plugins": shown, "altered": altered }))?;
+    } else {
+        for (index, (plugin, view)) in pairs.enumerate() {
+            if index > 0 {
+                show::print("\n")?;
+            }
+            show_inspected(wardroom, plugin, &view)?;
         }
-        return show::json(&view);
+        altered.iter().for_each(show_altered);
     }
-    let summary = plugin.summary();
+    Ok(if altered.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn show_altered(name: &PluginName) {
+    show::line(&format!("{ERROR}altered{ERROR:#}: {name}: its row was changed by somebody else than Wardroom"));
+}
+
+fn inspected(wardroom: &Wardroom, plugin: &Plugin, view: PluginView) -> Result<Value, CommandError> {
+    let (functions, wit) = wardroom.plugin_functions(plugin)?;
+    let mut view = serde_json::to_value(view).unwrap_or_default();
+    if let Some(view) = view.as_object_mut() {
+        view.extend([("functions".to_owned(), json!(functions)), ("wit".to_owned(), json!(wit))]);
+    }
+    Ok(view)
+}
+
+fn show_inspected(wardroom: &Wardroom, plugin: &Plugin, view: &PluginView) -> Result<(), CommandError> {
+    let (functions, _) = wardroom.plugin_functions(plugin)?;
+    let (name, summary) = (plugin.name(), plugin.summary());
     let list = |list: &[String]| if list.is_empty() { "nothing".to_owned() } else { list.join("\n") };
     let mut pairs = vec![("plugin", format!("{name} ({} bytes, {})", view.size, view.digest))];
     pairs.extend(summary.source.as_ref().map(|source| ("from", source.to_string())));
@@ -240,7 +267,7 @@ pub(super) fn inspect(wardroom: &Wardroom, name: &PluginName, json: bool) -> Res
     pairs.extend([("installed", view.installed_at.to_string()), ("shape", shape_words(summary.shape).to_owned())]);
     pairs.push(("signature", view.signature.lines()));
     pairs.extend(view.previous.map(|previous| ("before", previous.to_string())));
-    pairs.push(("asks for", requests(&plugin)));
+    pairs.push(("asks for", requests(plugin)));
     pairs.push(("imports", list(&summary.imports)));
     pairs.push(("exposed", list(&view.exposed)));
     show::pairs(pairs)?;

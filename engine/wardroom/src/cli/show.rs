@@ -36,7 +36,9 @@ pub(super) fn harmless_json(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         let mut one = [0; 4];
-        if for_terminal(c.encode_utf8(&mut one)).chars().eq([c]) {
+        // Nearly all of it, and worth no text of its own.
+        let is_plain = matches!(c, ' '..='~' | '\n');
+        if is_plain || for_terminal(c.encode_utf8(&mut one)).chars().eq([c]) {
             safe.push(c);
         } else {
             let mut units = [0; 2];
