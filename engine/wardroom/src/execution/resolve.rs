@@ -309,7 +309,7 @@ impl Wardroom {
         let function = request.source.function();
         let entry = host.entry(&program, function, &request.args, limits.fuel.is_some()).await?;
         let texts = match &entry {
-            Entry::Function(name) => host.text_params(&program, name, limits.fuel.is_some()).await?,
+            Entry::Function(name) if !request.text_params.is_empty() => host.text_params(&program, name, limits.fuel.is_some()).await?,
             _ => Vec::new(),
         };
         let params = params(&request, manifest.as_ref(), &entry, &texts)?;
