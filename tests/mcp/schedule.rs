@@ -68,6 +68,21 @@ fn what_the_plugin_asks_for_waits_for_a_person() {
 }
 
 #[test]
+fn nobody_is_asked_for_a_yes_that_would_be_for_nothing() {
+    let home = Home::new();
+    home.install(&home.file("asks.js", ASKS), "asks");
+    let mut client = Client::new(&home, "operate");
+    let saved = client.done("schedule_task", of("asking", "asks", json!({ "n": 1 })));
+    let id = saved["approval"]["id"].as_str().unwrap();
+    // A person gave it another program meanwhile.
+    let other = home.file("other.js", "return 'other';");
+    home.task(&["upgrade", "asking", other.to_str().unwrap(), "--input={}"]);
+    let Some(screen) = approve(&home, id) else { return };
+    assert!(screen.contains("has other bytes by now") && !screen.contains("Type "), "{screen}");
+    assert_eq!(home.read(&["approval", "show", id, "--json"])["status"], "waiting");
+}
+
+#[test]
 fn it_schedules_while_its_client_is_there_and_where_nobody_else_does() {
     let home = Home::new();
     home.add("tick", "return 1;", &["--every=1s"]);

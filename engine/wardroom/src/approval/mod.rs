@@ -383,6 +383,46 @@ impl Wardroom {
         Ok(None)
     }
 
+    /// Whether a yes would still be one to what was asked: nobody needs to be
+    /// asked for one that would not.
+    ///
+    /// # Errors
+    ///
+    /// What [`approve`](Self::approve) would say.
+    pub fn check_approval(&self, id: ApprovalId) -> Result<(), ApprovalError> {
+        let record = self.approval_record(&id.to_string())?;
+        self.decidable(&record)?;
+        self.gift(&record, &asked(&record)?).map(drop)
+    }
+
+    /// What a yes gives, and what changes by it, where all is as it was asked for.
+    fn gift(&self, record: &ApprovalRecord, asked: &Asked) -> Result<(Gift, Option<Changed>), ApprovalError> {
+        let id = record.id;
+        let Asked::Grants { task, digest, format, grants } = asked else { return Ok((Gift::Nothing, None)) };
+        let found = self.db.task_by_id(*task)?.ok_or(ApprovalError::Stale(id))?;
+        if found.digest != *digest {
+            return Err(ApprovalError::Stale(id));
+        }
+        let (revision, changed) = (found.revision, Changed::Task(found.name.clone()));
+        // The same text in another language is another program.
+        if Task::read(found)?.definition.program.format != *format {
+            return Err(ApprovalError::Stale(id));
+        }
+        for grant in grants {
+            // Given is what was asked for, not what took its place.
+            match self.stored_scope(&record_of(record, *digest, grant)) {
+                None => return Err(ApprovalError::Moved { id, scope: grant.scope.clone() }),
+                Some(Scope::Credential(scope)) if self.db.credential(&scope.name)?.map(|found| found.id) != grant.credential => {
+                    return Err(ApprovalError::Stale(id));
+                }
+                Some(_) => {}
+            }
+        }
+        let grants =
+            grants.iter().map(|grant| NewGrant { capability: grant.capability, scope: grant.scope.clone(), callee: grant.callee.clone() });
+        Ok((Gift::Grants { task: *task, revision, digest: *digest, grants: grants.collect(), paused_for: paused_for(id) }, Some(changed)))
+    }
+
     /// A person said yes.
     ///
     /// # Errors
@@ -393,39 +433,11 @@ impl Wardroom {
     pub async fn approve(&self, id: ApprovalId) -> Result<(), ApprovalError> {
         let record = self.approval_record(&id.to_string())?;
         let (asked, now) = (asked(&record)?, self.clock.now());
-        let mut changed = None;
-        let gift = match &asked {
-            Asked::Grants { task, digest, format, grants } => {
-                let found = self.db.task_by_id(*task)?.ok_or(ApprovalError::Stale(id))?;
-                let revision = found.revision;
-                changed = Some(Changed::Task(found.name.clone()));
-                // The same text in another language is another program.
-                if Task::read(found)?.definition.program.format != *format {
-                    return Err(ApprovalError::Stale(id));
-                }
-                for grant in grants {
-                    // Given is what was asked for, not what took its place.
-                    match self.stored_scope(&record_of(&record, *digest, grant)) {
-                        None => return Err(ApprovalError::Moved { id, scope: grant.scope.clone() }),
-                        Some(Scope::Credential(scope)) if self.db.credential(&scope.name)?.map(|found| found.id) != grant.credential => {
-                            return Err(ApprovalError::Stale(id));
-                        }
-                        Some(_) => {}
-                    }
-                }
-                let grants = grants.iter().map(|grant| NewGrant {
-                    capability: grant.capability,
-                    scope: grant.scope.clone(),
-                    callee: grant.callee.clone(),
-                });
-                Gift::Grants { task: *task, revision, digest: *digest, grants: grants.collect(), paused_for: paused_for(id) }
-            }
-            Asked::RemoveCredential { name, force } => {
-                self.decidable(&record)?;
-                self.remove_credential(name, *force).await?;
-                Gift::Nothing
-            }
-        };
+        let (gift, changed) = self.gift(&record, &asked)?;
+        if let Asked::RemoveCredential { name, force } = &asked {
+            self.decidable(&record)?;
+            self.remove_credential(name, *force).await?;
+        }
         let detail = serde_json::json!({ "subject": record.subject, "asked": asked });
         let events = self.audited(|| audit::by_asker(now, event::APPROVAL_GIVEN, &id.to_string(), detail))?;
         let decision = self.db.approve(id, gift, now, events).await?;

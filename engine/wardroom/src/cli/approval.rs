@@ -125,6 +125,7 @@ async fn approve(wardroom: &Wardroom, id: &str) -> Result<ExitCode, CommandError
     let view = wardroom.approval(id)?;
     ask::person("an approval is given by a person", &format!("wardroom approval approve {}", view.id))?;
     show_one(&view)?;
+    wardroom.check_approval(view.id)?;
     if !ask::by_code("allow this")? {
         show::line(&format!("{WARN}not approved{WARN:#}: that was another code; nothing was changed"));
         return Ok(ExitCode::FAILURE);

@@ -15,6 +15,9 @@ use crate::mcp::tool_name;
 use crate::plugin::Exposed;
 use crate::wardroom::Wardroom;
 
+/// What else exposing means.
+const WHO_CALLS: &str = "Assistants call it, and so may any script that they try, with what it was granted.";
+
 #[derive(Debug, clap::Args)]
 pub(super) struct ExposeArguments {
     /// A task, or a plugin's `NAME.FUNCTION`; `NAME` means all its functions
@@ -74,7 +77,11 @@ impl ExposeArguments {
             true => format!("exposed as the tool {}", tool_name(&self.name)),
             false => "exposed already".to_owned(),
         };
-        moved(&self.name, self.json, &what)
+        moved(&self.name, self.json, &what)?;
+        if !self.json {
+            show_hint(WHO_CALLS);
+        }
+        Ok(())
     }
 
     async fn plugin(&self, wardroom: &Wardroom) -> Result<(), CommandError> {
@@ -101,7 +108,9 @@ impl ExposeArguments {
         for (function, tool) in exposed.functions.iter().zip(&tools) {
             show::print(&format!("{BOLD}{}{BOLD:#}: exposed as the tool {tool}\n", name.subject(function)))?;
         }
-        if !missing.is_empty() {
+        if missing.is_empty() {
+            show_hint(WHO_CALLS);
+        } else {
             let flags: Vec<String> = missing.iter().filter_map(|flag| for_shell(flag)).collect();
             show_hint(&format!("It asks for more: `wardroom expose {} {}` grants it.", self.name, flags.join(" ")));
         }

@@ -149,7 +149,18 @@ fn functions(inspection: &Inspection, manifest: Option<&Manifest>) -> Vec<Plugin
         Shape::Command => Some(whole(Door::Command, command_params())),
         Shape::Functions => None,
     };
-    first.into_iter().chain(inspection.functions.iter().map(typed)).collect()
+    let own = inspection.functions.iter().filter(|view| !is_of_the_build(view));
+    first.into_iter().chain(own.map(typed)).collect()
+}
+
+/// What componentize-qjs and componentize-py called while they built the component,
+/// and left among its exports: nobody's to call again.
+fn is_of_the_build(view: &FunctionView) -> bool {
+    const LEFT: [(&str, &[&str]); 2] =
+        [("init", &["shim", "script", "entry_path", "disable_gc"]), ("exports.init", &["app_name", "symbols", "stub_wasi"])];
+    let properties = view.params.as_ref().and_then(|params| params.get("properties")?.as_object());
+    let takes = |names: &[&str]| properties.is_some_and(|own| own.len() == names.len() && names.iter().all(|name| own.contains_key(*name)));
+    LEFT.iter().any(|(name, params)| view.name == *name && takes(params))
 }
 
 fn typed(view: &FunctionView) -> PluginFunction {
@@ -234,6 +245,25 @@ mod tests {
 
     fn function(name: &str) -> PluginFunction {
         PluginFunction { name: name.to_owned(), door: Door::Function, about: None, params: None, result: None, unsupported: None }
+    }
+
+    #[test]
+    fn only_a_builders_own_function_is_left_out() {
+        let view = |name: &str, params: &[&str]| {
+            let properties: serde_json::Map<String, Value> = params.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
+            FunctionView {
+                name: name.to_owned(),
+                docs: None,
+                params: Some(json!({ "type": "object", "properties": properties })),
+                result: None,
+                unsupported: None,
+            }
+        };
+        assert!(is_of_the_build(&view("init", &["shim", "script", "entry_path", "disable_gc"])));
+        assert!(is_of_the_build(&view("exports.init", &["app_name", "symbols", "stub_wasi"])));
+        for own in [view("init", &[]), view("init", &["shim"]), view("start", &["app_name", "symbols", "stub_wasi"])] {
+            assert!(!is_of_the_build(&own), "{}", own.name);
+        }
     }
 
     #[test]

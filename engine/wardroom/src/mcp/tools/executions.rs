@@ -332,6 +332,7 @@ fn get_execution(call: Call<'_>) -> Done<'_> {
             "parent": record.parent,
             "root": record.root,
             "children": called(&record.children),
+            "children_count": record.children.len(),
             "params": params,
             "access": record.access,
             "result": result,

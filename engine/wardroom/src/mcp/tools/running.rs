@@ -134,6 +134,7 @@ fn ended(id: ExecutionId, outcome: &Outcome, lines: &[String], children: &[Execu
             })).collect::<Vec<_>>(),
             "log": lines,
             "children": called(children),
+            "children_count": children.len(),
             "redactions": outcome.redactions,
         }),
         text,
@@ -184,7 +185,8 @@ pub(in super::super) fn ended_schema() -> Value {
         "next_result_offset": { "type": ["integer", "null"] },
         "denied": { "type": "array", "items": { "type": "object" } },
         "log": { "type": "array", "items": { "type": "string" } },
-        "children": { "type": "array", "items": { "type": "object" } },
+        "children": { "type": "array", "items": { "type": "object" }, "description": "What it called; the first of them" },
+        "children_count": { "type": "integer" },
         "redactions": { "type": "integer" },
     }))
 }
