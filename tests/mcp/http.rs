@@ -147,12 +147,17 @@ impl Door {
 
     /// A request of the era without sessions.
     fn modern(&self, method: &str, params: Value) -> Answer {
+        self.modern_as(&json!({ "name": "test", "version": "1" }), method, params)
+    }
+
+    /// A request of the era without sessions, from whoever says to be this.
+    fn modern_as(&self, client: &Value, method: &str, params: Value) -> Answer {
         let mut params = params;
         let name = params["name"].as_str().map(str::to_owned);
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
-            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": client,
+            "io.modelcontextprotocol/clientCapabilities": { "elicitation": { "form": {} } },
         });
         let mut headers = vec![("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", method)];
         headers.extend(name.as_deref().map(|name| ("Mcp-Name", name)));
@@ -214,7 +219,7 @@ fn pages_and_strangers_are_turned_away() {
 }
 
 #[test]
-fn two_clients_have_two_sessions_and_the_era_without_has_one() {
+fn two_clients_have_two_sessions() {
     let home = Home::new();
     let door = Door::start(&home, &[]);
     let (first, second) = (door.session(), door.session());
@@ -239,6 +244,57 @@ fn two_clients_have_two_sessions_and_the_era_without_has_one() {
     let list = json!({ "jsonrpc": "2.0", "id": 9, "method": "tools/list", "params": {} });
     assert_eq!(door.ask(&[("Mcp-Session-Id", &first)], &list).status, 404);
     assert_eq!(door.ask(&[("Mcp-Session-Id", &second)], &list).status, 200);
+}
+
+#[test]
+fn clients_of_the_era_without_sessions_are_recorded_apart_by_what_they_say() {
+    let home = Home::new();
+    assert_eq!(home.run(&["init", "--vault", "file"]).code, Some(0));
+    let door = Door::start(&home, &["--elicitation=trusted"]);
+    let call = |client: &Value, tool: &str, arguments: Value, more: Value| -> Value {
+        let mut params = json!({ "name": tool, "arguments": arguments });
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        door.modern_as(client, "tools/call", params).message()["result"].clone()
+    };
+    let [editor, newer, other] =
+        [("editor", "1"), ("editor", "2"), ("other", "1")].map(|(name, version)| json!({ "name": name, "version": version }));
+    let mut sessions = Vec::new();
+    for client in [&editor, &newer, &other] {
+        for _ in 0..2 {
+            let ran = call(client, "run_script", json!({ "code": "return 1;" }), json!({}));
+            let id = ran["structuredContent"]["execution_id"].as_str().unwrap_or_else(|| panic!("{ran}")).to_owned();
+            let recorded = home.read(&["exec", "show", &id, "--json"])["session"].clone();
+            assert_eq!(recorded, call(client, "get_status", json!({}), json!({}))["structuredContent"]["session"]);
+            sessions.push(recorded);
+        }
+        let own = call(client, "get_executions", json!({ "session": "own" }), json!({}))["structuredContent"]["executions"].clone();
+        assert_eq!(own.as_array().unwrap().len(), 2, "{own}");
+    }
+    let distinct: std::collections::BTreeSet<String> = sessions.iter().map(Value::to_string).collect();
+    assert!(distinct.len() == 3 && sessions[0] == sessions[1] && sessions[4] == sessions[5], "{sessions:?}");
+    // It decides what is written down, and gives nobody more: what one client was
+    // asked, no other answers.
+    let schedule = json!({ "type": "cron", "expression": "0 * * * *" });
+    call(&editor, "schedule_task", json!({ "name": "t", "code": "return 1;", "schedule": schedule }), json!({}));
+    let wish = json!({ "task": "t", "grants": { "net": ["https://one.example"] }, "reason": "to ask" });
+    let required = call(&editor, "request_grant", wish.clone(), json!({}));
+    let yes = json!({ "approval": { "action": "accept", "content": { "approve": true } } });
+    let said = json!({ "requestState": required["requestState"], "inputResponses": yes });
+    assert!(said["requestState"].is_string(), "{required}");
+    for stranger in [&newer, &other] {
+        let refused = call(stranger, "request_grant", wish.clone(), said.clone());
+        assert_eq!(refused["structuredContent"]["error"], "invalid_state", "{refused}");
+    }
+    assert_eq!(call(&editor, "request_grant", wish, said)["structuredContent"]["approved"], true);
+    // And the log says which of them was refused what they do not have.
+    let reading = Door::start(&home, &["--profile=read"]);
+    for client in [&editor, &editor, &other] {
+        let refused = reading.modern_as(client, "tools/call", json!({ "name": "run_script", "arguments": { "code": "" } }));
+        assert_eq!(refused.message()["result"]["structuredContent"]["error"], "not_allowed", "{}", refused.body);
+    }
+    let log = home.read(&["audit", "list", "--json", "--event=tool-refused"]);
+    let refused = log["events"].as_array().unwrap();
+    assert!(refused.len() == 2 && refused[0]["session"] != refused[1]["session"], "{refused:?}");
 }
 
 #[test]

@@ -29,6 +29,7 @@ use wardroom_db::ApprovalId;
 use super::Server;
 use super::answer::{Answer, Refused};
 use crate::approval::ApprovalView;
+use crate::audit;
 
 /// How long a person may take.
 const STATE_LASTS: Duration = Duration::from_secs(300);
@@ -78,10 +79,10 @@ impl Consent {
 }
 
 /// What a state is for: this tool, called like this, in this session.
-fn binding(server: &Server, request: &CallToolRequestParams) -> Vec<u8> {
+fn binding(request: &CallToolRequestParams) -> Vec<u8> {
     let arguments = Value::Object(request.arguments.clone().unwrap_or_default()).to_string();
     let digest = sha2::Sha256::digest(arguments.as_bytes());
-    let mut bytes = format!("{}|{}|", server.session, request.name).into_bytes();
+    let mut bytes = format!("{}|{}|", audit::session().unwrap_or_default(), request.name).into_bytes();
     bytes.extend_from_slice(&digest);
     bytes
 }
@@ -122,7 +123,7 @@ pub(super) async fn ask(
     let is_modern = context.protocol_version().is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str());
     if is_modern {
         let nonce = random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
-        let binding = binding(server, request);
+        let binding = binding(request);
         let options = SealOptions::new().associated_data(&binding).ttl(STATE_LASTS);
         let state = consent.codec.seal_json_with(&State { approval: id, nonce }, &options);
         let state = state.map_err(|error| Refused { code: "internal_error", message: error.to_string(), hint: None })?;
@@ -159,7 +160,7 @@ async fn resumed(server: &Server, request: &CallToolRequestParams, sealed: &str)
     let consent = server.consent.as_ref().ok_or_else(|| refused("this server asks nobody through its client"))?;
     let state: State = consent
         .codec
-        .open_json_with(sealed, &binding(server, request))
+        .open_json_with(sealed, &binding(request))
         .map_err(|_| refused("the state is none of this server's, is too old, or belongs to another call"))?;
     if !consent.spend(state.nonce) {
         return Err(refused("the state was used before"));

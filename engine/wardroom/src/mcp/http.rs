@@ -229,11 +229,14 @@ impl Door {
     ) -> Result<(), McpError> {
         wardroom.session().await?.note_listener(&self.url())?;
         let Self { listener, address, token } = self;
+        // One for all requests of the era without sessions: they have to agree
+        // on the key of what they hand to the client.
+        let shared = around(Server::shared(wardroom.clone(), options.clone()));
         let make = {
             let wardroom = wardroom.clone();
             move || around(Server::new(wardroom.clone(), options.clone()))
         };
-        let inside = Arc::new(Inside::new(make, address, token));
+        let inside = Arc::new(Inside::new(shared, make, address, token));
         tokio::select! {
             () = accept(listener, inside) => {}
             () = end => {}
@@ -290,7 +293,7 @@ struct Inside<H: ServerHandler> {
 }
 
 impl<H: ServerHandler> Inside<H> {
-    fn new(make: impl Fn() -> H + Send + Sync + 'static, address: SocketAddr, token: Token) -> Self {
+    fn new(shared: H, make: impl Fn() -> H + Send + Sync + 'static, address: SocketAddr, token: Token) -> Self {
         let port = address.port();
         let own = match address.ip() {
             IpAddr::V4(ip) => ip.to_string(),
@@ -301,9 +304,7 @@ impl<H: ServerHandler> Inside<H> {
         let mut manager = LocalSessionManager::default();
         manager.session_config.keep_alive = Some(SESSION_IDLE);
         let manager = Arc::new(manager);
-        // One for all requests of the era without sessions: they have to agree
-        // on the key of what they hand to the client.
-        let shared = Arc::new(make());
+        let shared = Arc::new(shared);
         Self {
             names,
             token,

@@ -25,6 +25,7 @@ mod news;
 mod prompt;
 mod resource;
 mod schema;
+mod session;
 mod stdio;
 mod tool;
 mod tools;
@@ -92,26 +93,22 @@ pub struct ServerOptions {
     pub elicitation: bool,
 }
 
-/// One client's server.
+/// One client's server, or that of all whose requests belong to no session.
 pub struct Server {
     wardroom: Arc<Wardroom>,
     options: ServerOptions,
-    /// Under which name its changes and executions are recorded.
-    session: String,
+    /// Under which names changes and executions are recorded.
+    sessions: session::Sessions,
     /// What asks the person in front of the client, where that is trusted.
     consent: Option<consent::Consent>,
     /// Requests that are being answered.
     answering: Arc<AtomicUsize>,
-    /// Tools whose refusal was audited: once each, or a client could fill the log.
-    refused: Mutex<HashSet<String>>,
+    /// Tools whose refusal was audited, and in which session: once each, or a
+    /// client could fill the log.
+    refused: Mutex<HashSet<(Option<String>, String)>>,
     /// Runs of this process that nobody waits for.
     background: Arc<AtomicUsize>,
     news: news::News,
-}
-
-/// What a session is called: unguessable, and no claim of the client's.
-fn fresh_session() -> String {
-    format!("mcp-{}", wardroom_core::id::ExecutionId::fresh())
 }
 
 /// One more of them, until it is dropped.
@@ -134,12 +131,22 @@ impl Server {
     /// A server for one client.
     #[must_use]
     pub fn new(wardroom: Arc<Wardroom>, options: ServerOptions) -> Self {
+        Self::with(wardroom, options, session::Sessions::one())
+    }
+
+    /// A server for all clients whose requests belong to no session.
+    #[must_use]
+    pub(in crate::mcp) fn shared(wardroom: Arc<Wardroom>, options: ServerOptions) -> Self {
+        Self::with(wardroom, options, session::Sessions::many())
+    }
+
+    fn with(wardroom: Arc<Wardroom>, options: ServerOptions, sessions: session::Sessions) -> Self {
         Self {
             news: news::News::new(options.profile),
             consent: options.elicitation.then(consent::Consent::new).flatten(),
             wardroom,
             options,
-            session: fresh_session(),
+            sessions,
             answering: Arc::default(),
             refused: Mutex::default(),
             background: Arc::default(),
@@ -148,7 +155,7 @@ impl Server {
 
     /// Records that a client wanted a tool that its profile does not have.
     pub(in crate::mcp) async fn note_refused(&self, tool: &str) {
-        let is_first = self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(tool.to_owned());
+        let is_first = self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert((audit::session(), tool.to_owned()));
         if is_first {
             let detail = serde_json::json!({ "profile": self.options.profile.name() });
             let now = self.wardroom.now();
@@ -225,8 +232,9 @@ impl ServerHandler for Server {
 
     async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
         let _answering = Counted::new(&self.answering);
+        let session = self.sessions.of(&context);
         let work = Box::pin(tool::call(self, request, context));
-        audit::as_assistant(self.session.clone(), work).await
+        audit::as_assistant(session, work).await
     }
 
     async fn list_resources(

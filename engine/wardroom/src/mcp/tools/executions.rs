@@ -19,6 +19,7 @@ use super::super::schema;
 use super::super::tool::{Call, Done, LOOKS, RUNS, SETS, Tool};
 use super::super::{Counted, Profile, Server};
 use super::running::{MAX_RESULT, called, ended_schema, shown};
+use crate::audit;
 use crate::execution::Unwatched;
 use crate::execution::manage::ManageError;
 use crate::task::definition::{Run, Task};
@@ -144,7 +145,7 @@ fn execute_task(call: Call<'_>) -> Done<'_> {
 
 impl Server {
     pub(in super::super) fn occasion(&self) -> Occasion {
-        Occasion { session: Some(self.session.clone()), ..Occasion::default() }
+        Occasion { session: audit::session(), ..Occasion::default() }
     }
 
     pub(in super::super) async fn plan(
@@ -178,7 +179,7 @@ impl Server {
                 scheduled_for: None,
                 not_before: None,
                 origin: None,
-                session: Some(self.session.clone()),
+                session: audit::session(),
             };
             if !wardroom.database().enqueue_unless_busy(row, task.when_busy()).await? {
                 return Err(busy(task));
@@ -263,7 +264,7 @@ fn time(name: &str, text: Option<String>) -> Result<Option<Timestamp>, Refused> 
 fn get_executions(call: Call<'_>) -> Done<'_> {
     Box::pin(async move {
         let Listing { task_name, status, session, parent, since, until, limit, offset } = call.read()?;
-        let session = session.map(|session| if session == "own" { call.server.session.clone() } else { session });
+        let session = session.map(|session| if session == "own" { audit::session().unwrap_or_default() } else { session });
         let parent = match parent {
             Some(id) => Some(call.server.wardroom.show(&id).await?.summary.id),
             None => None,

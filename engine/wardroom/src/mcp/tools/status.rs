@@ -8,6 +8,7 @@ use super::super::Profile;
 use super::super::answer::{Answer, fitting};
 use super::super::schema;
 use super::super::tool::{Call, Done, LOOKS, Tool};
+use crate::audit;
 
 pub(in super::super) const TOOLS: &[Tool] = &[Tool {
     name: "get_status",
@@ -60,7 +61,7 @@ fn get_status(call: Call<'_>) -> Done<'_> {
         let fields = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "profile": server.options.profile.name(),
-            "session": server.session,
+            "session": audit::session(),
             "scheduler": scheduler,
             "vault": vault,
             "tasks": tasks.len(),
