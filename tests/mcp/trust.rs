@@ -42,7 +42,7 @@ fn no_tool_signs_trusts_or_revokes() {
 fn what_another_process_revokes_or_trusts_no_more_is_gone_with_the_next_call() {
     let home = Home::new();
     let signer = home.signing_key("key");
-    home.trust(&signer, "Ada");
+    home.trust_signer(&signer, "Ada");
     home.require_signed("enforce");
     let digest = home.install(&home.signed(&guests::typed(), "key", "typed.wasm"), "typed")["digest"].as_str().unwrap().to_owned();
     assert_eq!(home.run(&["expose", "typed.add"]).code, Some(0));
@@ -52,7 +52,7 @@ fn what_another_process_revokes_or_trusts_no_more_is_gone_with_the_next_call() {
     home.plugin(&["untrust", "Ada"]);
     let refused = add();
     assert!(refused["isError"] == json!(true) && refused.to_string().contains("not trusted"), "{refused}");
-    home.trust(&signer, "Ada");
+    home.trust_signer(&signer, "Ada");
     assert_eq!(add()["structuredContent"]["result"], 3);
     home.plugin(&["revoke", &digest]);
     let refused = add();

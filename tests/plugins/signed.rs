@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use wardroom::Wardroom;
 
 use super::{bad::refused, with_section};
@@ -13,6 +14,7 @@ use crate::support::database::{edit, is_here};
 use crate::support::guests;
 use crate::support::home::{BINARY, Home};
 use crate::support::library::RUNTIME;
+use crate::support::server::Server;
 use crate::support::terminal::by_code;
 
 /// Every byte of a signature, in its section.
@@ -34,7 +36,7 @@ impl Home {
     }
 
     /// Trusts a key past the terminal, as the use case that the terminal leads to.
-    pub(crate) fn trust(&self, signer: &str, name: &str) {
+    pub(crate) fn trust_signer(&self, signer: &str, name: &str) {
         let wardroom = Wardroom::open(&self.path(), BINARY.into(), std::sync::Arc::new(wardroom_host::Silent)).unwrap();
         RUNTIME.block_on(wardroom.trust_signer(signer.parse().unwrap(), name)).unwrap();
     }
@@ -49,7 +51,7 @@ impl Home {
 fn strict() -> (Home, String) {
     let home = Home::new();
     let signer = home.signing_key("key");
-    home.trust(&signer, "Ada");
+    home.trust_signer(&signer, "Ada");
     home.require_signed("enforce");
     (home, signer)
 }
@@ -139,7 +141,7 @@ fn what_is_no_signer_is_trusted_by_nobody() {
         let ended = home.try_plugin(&["trust", key, "--name", name]);
         assert!(ended.code == Some(code) && ended.stderr.contains(reason), "{name:?}: {ended}");
     }
-    home.trust(&signer, "Ada");
+    home.trust_signer(&signer, "Ada");
     let other = home.signing_key("other");
     let taken = home.try_plugin(&["trust", &other, "--name", "Ada"]);
     assert!(taken.code == Some(1) && taken.stderr.contains("another key is trusted as `Ada`"), "{taken}");
@@ -163,6 +165,8 @@ fn only_what_a_trusted_key_signed_is_installed_where_that_is_the_rule() {
     home.install(&file, "typed");
     home.install(&home.signed(&home.file("a.ts", "const n: number = 7; return n"), "key", "b.ts"), "script");
     assert_eq!(home.record(&["script"]).succeeded().result(), 7);
+    home.install(&home.signed(&guests::preview1(), "key", "module.wasm"), "module");
+    assert_eq!(home.run(&["run", "module"]).code, Some(0));
     refused(&home, &home.file("c.js", "return 1;"), "plain", 1, "is not signed");
     // What a task of one's own pins is no plugin, and no file that is named is.
     assert_eq!(home.record(&[home.file("c.js", "return 1;").to_str().unwrap()]).succeeded().result(), 1);
@@ -191,6 +195,37 @@ fn a_rule_that_warns_says_so_and_lets_it_in() {
     assert!(shown["warning"].as_str().unwrap().contains("it is not run"), "{shown}");
     let verified = home.try_plugin(&["verify"]);
     assert!(verified.code == Some(1) && verified.stdout.windows(10).any(|words| words == b"not signed"), "{verified}");
+}
+
+#[test]
+fn each_kind_of_source_has_its_own_rule() {
+    let (home, _) = strict();
+    let server = Server::start();
+    let pinned = |text: &str| {
+        server.answers(200, &[], text);
+        let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{}/p.js@sha256:{digest}", server.base())
+    };
+    // Unless somebody says otherwise, what comes from an address is let in with a warning.
+    let ended = home.plugin(&["install", &pinned("return 1;"), "--name=one"]);
+    assert!(ended.stderr.contains("warning: it comes from an address, and nobody whom you trust signed it"), "{ended}");
+    assert_eq!(home.run(&["task", "add", "t", "one"]).code, Some(0));
+    let ran = home.run(&["run", "one"]);
+    assert!(ran.code == Some(0) && ran.stderr.contains("it comes from an address"), "{ran}");
+    fs::write(home.path().join("config.toml"), "[plugins.require_signed]\nurl = 'enforce'\n").unwrap();
+    let refused = home.try_plugin(&["install", &pinned("return 2;"), "--name=two"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("a plugin from an address has to be (`require_signed.url`)"), "{refused}");
+    is_stopped(&home, &["one"], "is not signed");
+    let task = home.run(&["task", "run", "t"]);
+    assert!(task.code == Some(1) && task.stderr.contains("is not signed"), "a task knows where its plugin came from: {task}");
+    let signed = fs::read_to_string(home.signed(&home.file("a.js", "return 3;"), "key", "s.js")).unwrap();
+    home.plugin(&["upgrade", "one", &pinned(&signed)]);
+    assert_eq!(home.record(&["one"]).succeeded().result(), 3);
+    let back = home.try_plugin(&["rollback", "one"]);
+    assert!(back.code == Some(1) && back.stderr.contains("is not signed"), "{back}");
+    // A file's rule is another one.
+    home.install(&home.file("plain.js", "return 4;"), "plain");
+    assert_eq!(home.record(&["plain"]).succeeded().result(), 4);
 }
 
 #[test]
@@ -276,7 +311,7 @@ fn whoever_is_trusted_no_more_stops_what_is_installed() {
     let called = home.record(&caller);
     assert_eq!(called.ending().0, "failed", "{}", called.json);
     assert!(home.executions().iter().all(|execution| execution["subject"] != "tool:typed.add" || execution["status"] == "success"));
-    home.trust(&signer, "Ada again");
+    home.trust_signer(&signer, "Ada again");
     assert_eq!(home.record(&caller).succeeded().result(), 3);
 }
 
@@ -340,7 +375,7 @@ fn grants_outlive_an_upgrade_by_the_key_that_signed_both() {
     assert_eq!(kept(&upgrade(&program(2, "key"))), (json!(true), json!("signer"), json!([])));
     // Another key that is trusted as well is another's word.
     let other = home.signing_key("other");
-    home.trust(&other, "Bob");
+    home.trust_signer(&other, "Bob");
     assert_eq!(kept(&upgrade(&program(3, "other"))), (json!(false), json!(null), json!(["run"])));
     // More than before is asked for again, whoever signs.
     assert_eq!(home.run(&["expose", "p", "--allow-env=HOME"]).code, Some(0));
@@ -370,7 +405,7 @@ fn a_hand_in_the_lists_is_seen_and_stops_everything() {
     let (signer, other) = (home.signing_key("key"), home.signing_key("other"));
     home.install(&home.file("one.js", "return 1;"), "p");
     let bad = home.install(&home.file("two.js", "return 2;"), "q")["digest"].as_str().unwrap().to_owned();
-    home.trust(&signer, "Ada");
+    home.trust_signer(&signer, "Ada");
     edit(
         &home.path(),
         "for t in ('trusted_signers', 'revoked_programs', 'trust_head'): db.execute(f'CREATE TABLE older_{t} AS SELECT * FROM {t}')",
@@ -433,7 +468,7 @@ fn lists_that_were_changed_are_sealed_anew_by_a_person() {
     }
     let home = Home::new();
     let (signer, other) = (home.signing_key("key"), home.signing_key("other"));
-    home.trust(&signer, "Ada");
+    home.trust_signer(&signer, "Ada");
     let bad = home.install(&home.file("two.js", "return 2;"), "q")["digest"].as_str().unwrap().to_owned();
     home.plugin(&["revoke", &bad]);
     let intact = home.try_plugin(&["reseal"]);
@@ -446,7 +481,7 @@ fn lists_that_were_changed_are_sealed_anew_by_a_person() {
     let shown = home.plugin_json(&["trusted"]);
     assert_eq!((&shown["altered"], &shown["trusted"]), (&json!(false), &json!([])));
     is_stopped(&home, &["q"], "were revoked");
-    home.trust(&signer, "Ada");
+    home.trust_signer(&signer, "Ada");
 }
 
 #[test]
@@ -457,7 +492,7 @@ fn an_older_state_of_the_lists_contradicts_the_audit_log() {
     let home = Home::new();
     assert_eq!(home.run(&["init", "--vault", "file"]).code, Some(0));
     let signer = home.signing_key("key");
-    home.trust(&signer, "Ada");
+    home.trust_signer(&signer, "Ada");
     let tables = "('trusted_signers', 'revoked_programs', 'trust_head')";
     edit(&home.path(), &format!("for t in {tables}: db.execute(f'CREATE TABLE older_{{t}} AS SELECT * FROM {{t}}')"));
     home.plugin(&["revoke", &format!("sha256:{}", "1".repeat(64)), "--reason", "it lies"]);

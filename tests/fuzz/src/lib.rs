@@ -12,6 +12,7 @@
 
 mod header;
 mod scopes;
+mod signature;
 mod texts;
 
 #[cfg(feature = "host")]
@@ -21,6 +22,7 @@ mod value;
 
 pub use header::{header, params};
 pub use scopes::scopes;
+pub use signature::signature;
 pub use texts::texts;
 
 #[cfg(feature = "host")]
@@ -37,6 +39,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("header", header),
     ("params", params),
     ("texts", texts),
+    ("signature", signature),
     #[cfg(feature = "host")]
     ("value", value),
     #[cfg(feature = "host")]

@@ -407,3 +407,61 @@ fn damaged(error: DbError) -> TrustError {
         error => error.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(folder: &tempfile::TempDir) -> KeyPlaces {
+        KeyPlaces { settled: folder.path().join("trust.key"), fresh: folder.path().join("trust.key.new") }
+    }
+
+    #[test]
+    fn a_key_has_its_name_once_something_was_sealed_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = places(&folder);
+        assert!(places.read().is_err());
+        let seal = |key: &SealKey| key.over(["a"]);
+        // Whoever dies here leaves a key that speaks of nothing.
+        let made = seal(&places.read_or_make().unwrap());
+        assert!(!places.settled.exists());
+        assert_eq!([seal(&places.read().unwrap()), seal(&places.read_or_make().unwrap())], [made.clone(), made.clone()]);
+        places.settle();
+        assert!(places.settled.exists() && !places.fresh.exists());
+        assert_eq!([seal(&places.read().unwrap()), seal(&places.read_or_make().unwrap())], [made.clone(), made]);
+        std::fs::write(&places.settled, b"short").unwrap();
+        assert!(places.read().is_err() && places.read_or_make().is_err(), "a damaged key is not replaced");
+    }
+
+    #[test]
+    fn no_two_lists_have_one_seal() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = SealKey::read_or_make(&folder.path().join("key")).unwrap();
+        let at = Timestamp::from_ms;
+        let signer = |n: u8, name: &str| SignerRecord { signer: SignerKey::from_bytes([n; 32]), name: name.to_owned(), trusted_at: at(1) };
+        let revoked = |n: u8, reason: Option<&str>| RevokedRecord {
+            digest: Digest::from_bytes([n; 32]),
+            reason: reason.map(str::to_owned),
+            revoked_at: at(1),
+        };
+        let lists = |signers: Vec<SignerRecord>, revoked: Vec<RevokedRecord>| TrustRecord { head: None, signers, revoked };
+        let mut seals = vec![seal(&key, 2, &lists(vec![signer(1, "a")], Vec::new()))];
+        for record in [
+            lists(Vec::new(), Vec::new()),
+            lists(vec![signer(1, "a")], Vec::new()),
+            lists(vec![signer(1, "b")], Vec::new()),
+            lists(vec![signer(1, "a"), signer(2, "b")], Vec::new()),
+            lists(Vec::new(), vec![revoked(1, None)]),
+            lists(Vec::new(), vec![revoked(1, Some(""))]),
+            lists(Vec::new(), vec![revoked(1, Some("1"))]),
+            lists(Vec::new(), vec![revoked(1, None), revoked(2, None)]),
+            lists(vec![signer(1, "a")], vec![revoked(1, None)]),
+        ] {
+            seals.push(seal(&key, 1, &record));
+        }
+        let all = seals.len();
+        seals.sort_unstable();
+        seals.dedup();
+        assert_eq!(seals.len(), all);
+    }
+}
