@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::Client;
+use crate::support::database::{edit, is_here};
 use crate::support::guests;
 use crate::support::home::Home;
 
@@ -59,4 +60,29 @@ fn what_another_process_revokes_or_trusts_no_more_is_gone_with_the_next_call() {
     assert!(refused["isError"] == json!(true) && refused.to_string().contains("were revoked"), "{refused}");
     let ran: Vec<Value> = home.executions();
     assert!(ran.len() == 2 && ran.iter().all(|execution| execution["status"] == "success"), "{ran:?}");
+}
+
+#[test]
+fn an_older_state_of_the_lists_is_refused_by_who_saw_a_later_one() {
+    if !is_here() {
+        return;
+    }
+    let home = Home::new();
+    let digest = home.install(&guests::typed(), "typed")["digest"].as_str().unwrap().to_owned();
+    assert_eq!(home.run(&["expose", "typed.add"]).code, Some(0));
+    home.plugin(&["revoke", &format!("sha256:{}", "1".repeat(64))]);
+    let tables = "('revoked_programs', 'trust_head')";
+    edit(&home.path(), &format!("for t in {tables}: db.execute(f'CREATE TABLE older_{{t}} AS SELECT * FROM {{t}}')"));
+    home.plugin(&["revoke", &digest]);
+    let mut client = Client::new(&home, "operate");
+    let mut add = || client.call("typed__add", json!({ "a": 1, "b": 2 })).to_string();
+    let refused = add();
+    assert!(refused.contains("were revoked"), "{refused}");
+    edit(
+        &home.path(),
+        &format!("for t in {tables}: db.execute(f'DELETE FROM {{t}}'); db.execute(f'INSERT INTO {{t}} SELECT * FROM older_{{t}}')"),
+    );
+    let refused = add();
+    assert!(refused.contains("changed in the database by somebody else"), "{refused}");
+    assert!(home.executions().is_empty());
 }

@@ -118,12 +118,21 @@ impl Database {
 
     /// Reads from one consistent snapshot.
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, DbError> {
+        self.read_once(|connection| {
+            writer::run(connection, "BEGIN")?;
+            // Where this fails, the snapshot goes with its connection.
+            let answer = read(connection)?;
+            writer::run(connection, "COMMIT")?;
+            Ok(answer)
+        })
+    }
+
+    /// Reads by one statement, which is a snapshot of its own: two statements less,
+    /// for what is asked at the start of every run.
+    fn read_once<T>(&self, read: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, DbError> {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = idle.map_or_else(|| self.file.reader(), Ok)?;
-        writer::run(&connection, "BEGIN")?;
-        // Where this fails, the snapshot goes with its connection.
         let answer = read(&connection)?;
-        writer::run(&connection, "COMMIT")?;
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < KEPT_READERS {
             readers.push(connection);
