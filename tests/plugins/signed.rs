@@ -474,6 +474,8 @@ fn lists_that_were_changed_are_sealed_anew_by_a_person() {
     let intact = home.try_plugin(&["reseal"]);
     assert!(intact.code == Some(1) && intact.stderr.contains("are as Wardroom left them"), "{intact}");
     edit(&home.path(), &format!("db.execute(\"INSERT INTO trusted_signers VALUES ('{other}', 'Mallory', 1)\")"));
+    let doctor = home.run(&["doctor"]);
+    assert!(doctor.code == Some(1) && doctor.text().contains("changed in the database by somebody else"), "{doctor}");
     let shown = home.plugin_json(&["trusted"]);
     assert_eq!((&shown["altered"], shown["trusted"].as_array().unwrap().len()), (&json!(true), 2));
     let Some(screen) = by_code(&home, "plugin reseal") else { return };
@@ -482,6 +484,8 @@ fn lists_that_were_changed_are_sealed_anew_by_a_person() {
     assert_eq!((&shown["altered"], &shown["trusted"]), (&json!(false), &json!([])));
     is_stopped(&home, &["q"], "were revoked");
     home.trust_signer(&signer, "Ada");
+    let doctor = home.run(&["doctor"]);
+    assert!(doctor.text().contains("asked for: file off, url warn, oci warn; keys trusted: 1; bytes revoked: 1"), "{doctor}");
 }
 
 #[test]

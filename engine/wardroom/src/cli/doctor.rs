@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use wardroom_core::execution::Status;
+use wardroom_core::plugin::SourceKind;
 use wardroom_db::Filter;
 
 use super::error::CommandError;
 use super::show::{self, ERROR, GOOD, WARN};
+use crate::trust::TrustError;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArguments {
@@ -79,6 +81,7 @@ async fn look_at(wardroom: &crate::Wardroom) -> Result<Vec<Finding>, CommandErro
         finding("settings", Verdict::Good, "none: all defaults")
     });
     findings.push(vault_finding(wardroom));
+    findings.push(trust_finding(wardroom));
     findings.push(match wardroom.config().network.proxy.as_deref() {
         Some(proxy) => finding("network", Verdict::Note, format!("requests go through {proxy}")),
         None => finding("network", Verdict::Good, "requests go straight to the granted hosts"),
@@ -125,6 +128,19 @@ fn vault_finding(wardroom: &crate::Wardroom) -> Finding {
         Ok(Some(status)) => finding("vault", Verdict::Good, format!("key kept in {}; {} values", status.place, status.values)),
         Err(error) => finding("vault", Verdict::Bad, error.to_string()),
     }
+}
+
+/// Who is trusted, what is revoked, and where that is asked for.
+fn trust_finding(wardroom: &crate::Wardroom) -> Finding {
+    let view = match wardroom.trust_view() {
+        Ok(view) if view.altered => return finding("signatures", Verdict::Bad, TrustError::Altered.to_string()),
+        Ok(view) => view,
+        Err(error) => return finding("signatures", Verdict::Bad, error.to_string()),
+    };
+    let plugins = &wardroom.config().plugins;
+    let rules = [SourceKind::File, SourceKind::Url, SourceKind::Oci].map(|kind| format!("{kind} {}", plugins.rule(kind).name()));
+    let (keys, programs) = (view.trusted.len(), view.revoked.len());
+    finding("signatures", Verdict::Good, format!("asked for: {}; keys trusted: {keys}; bytes revoked: {programs}", rules.join(", ")))
 }
 
 fn show_findings(findings: &[Finding]) -> Result<(), CommandError> {
