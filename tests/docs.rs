@@ -115,6 +115,12 @@ fn the_readme_names_where_plugins_have_to_be_signed() {
     let found = readme.split("<!-- signed: checked").nth(1).unwrap().split("<!-- signed: end").next().unwrap();
     let found = found.split("|---|---|---|\n").nth(1).unwrap();
     assert_eq!(found, expected, "the README's table of rules should read as on the right");
+    let most = format!(
+        "At most {} keys are trusted and {},000 digests revoked",
+        wardroom::trust::MAX_SIGNERS,
+        wardroom::trust::MAX_REVOKED / 1000
+    );
+    assert!(readme.split_whitespace().collect::<Vec<_>>().join(" ").contains(&most), "{most}");
     for kind in places.map(|(_, kind)| kind) {
         for rule in ["off", "warn", "enforce"] {
             toml::from_str::<wardroom::config::Config>(&format!("[plugins.require_signed]\n{kind} = '{rule}'")).unwrap();

@@ -489,6 +489,37 @@ fn lists_that_were_changed_are_sealed_anew_by_a_person() {
 }
 
 #[test]
+fn lists_without_their_key_or_that_cannot_be_read_are_sealed_anew_by_a_person() {
+    if !is_here() {
+        return;
+    }
+    let home = Home::new();
+    home.install(&home.file("one.js", "return 1;"), "p");
+    let signer = home.signing_key("key");
+    home.trust_signer(&signer, "Ada");
+    let reseal = || by_code(&home, "plugin reseal").is_some_and(|screen| screen.contains("what is revoked stays so"));
+    fs::remove_file(home.path().join("trust.key")).unwrap();
+    assert_eq!(home.run(&["run", "p"]).code, Some(70));
+    assert_eq!(home.plugin_json(&["trusted"])["altered"], true);
+    if !reseal() {
+        return;
+    }
+    assert_eq!(home.record(&["p"]).succeeded().result(), 1);
+    home.trust_signer(&signer, "Ada");
+    // A version beyond all that can follow it, too.
+    for version in ["-1", "9223372036854775807"] {
+        let change = format!(
+            "PRAGMA ignore_check_constraints = ON; UPDATE trusted_signers SET signer = 'x'; UPDATE trust_head SET version = {version}"
+        );
+        edit(&home.path(), &format!("db.executescript(\"{change}\")"));
+        is_stopped(&home, &["p"], "changed in the database by somebody else");
+        assert!(reseal());
+        assert_eq!(home.record(&["p"]).succeeded().result(), 1);
+        home.trust_signer(&signer, "Ada");
+    }
+}
+
+#[test]
 fn an_older_state_of_the_lists_contradicts_the_audit_log() {
     if !is_here() {
         return;

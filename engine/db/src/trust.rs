@@ -88,10 +88,6 @@ impl Database {
     ///
     /// As [`trust_head`](Self::trust_head).
     pub fn trust(&self) -> Result<TrustRecord, DbError> {
-        const SIGNERS: &str = "
-            SELECT signer, name, trusted_ms FROM trusted_signers ORDER BY signer";
-        const REVOKED: &str = "
-            SELECT digest, reason, revoked_ms FROM revoked_programs ORDER BY digest";
         self.read(|connection| {
             Ok(TrustRecord {
                 head: head(connection)?,
@@ -101,34 +97,80 @@ impl Database {
         })
     }
 
+    /// What of both lists can be read at all, after somebody else wrote into them.
+    ///
+    /// # Errors
+    ///
+    /// As [`trust_head`](Self::trust_head), but not [`DbError::Damaged`].
+    pub fn readable_trust(&self) -> Result<TrustRecord, DbError> {
+        self.read(|connection| {
+            Ok(TrustRecord {
+                head: readable(head(connection))?.flatten(),
+                signers: all_readable(connection.prepare_cached(SIGNERS)?.query_and_then([], signer)?)?,
+                revoked: all_readable(connection.prepare_cached(REVOKED)?.query_and_then([], revoked)?)?,
+            })
+        })
+    }
+
+    /// Puts these lists in the place of whatever is there. The events are recorded
+    /// with it.
+    pub fn replace_trust(&self, next: TrustRecord, events: Vec<AuditEvent>) -> Answer<TrustChange> {
+        self.write_audited(events, move |connection| {
+            put(connection, &next)?;
+            Ok(TrustChange::Done)
+        })
+    }
+
     /// Puts these lists in the place of those that were read with the head `seen`.
     /// The events are recorded with it.
     pub fn change_trust(&self, seen: Option<TrustHead>, next: TrustRecord, events: Vec<AuditEvent>) -> Answer<TrustChange> {
-        const HEAD: &str = "
-            INSERT INTO trust_head (only, version, seal) VALUES (1, ?, ?)";
-        const SIGNER: &str = "
-            INSERT INTO trusted_signers (signer, name, trusted_ms) VALUES (?, ?, ?)";
-        const REVOKED: &str = "
-            INSERT INTO revoked_programs (digest, reason, revoked_ms) VALUES (?, ?, ?)";
         self.write_audited(events, move |connection| {
             if head(connection)? != seen {
                 return Ok(TrustChange::Changed);
             }
-            for table in ["DELETE FROM trust_head", "DELETE FROM trusted_signers", "DELETE FROM revoked_programs"] {
-                connection.prepare_cached(table)?.execute([])?;
-            }
-            for SignerRecord { signer, name, trusted_at } in &next.signers {
-                connection.prepare_cached(SIGNER)?.execute(params![signer.to_string(), name, trusted_at.ms()])?;
-            }
-            for RevokedRecord { digest, reason, revoked_at } in &next.revoked {
-                connection.prepare_cached(REVOKED)?.execute(params![digest.to_string(), reason, revoked_at.ms()])?;
-            }
-            if let Some(TrustHead { version, seal }) = &next.head {
-                connection.prepare_cached(HEAD)?.execute(params![integer(*version), seal])?;
-            }
+            put(connection, &next)?;
             Ok(TrustChange::Done)
         })
     }
+}
+
+const SIGNERS: &str = "
+    SELECT signer, name, trusted_ms FROM trusted_signers ORDER BY signer";
+const REVOKED: &str = "
+    SELECT digest, reason, revoked_ms FROM revoked_programs ORDER BY digest";
+
+fn put(connection: &Connection, next: &TrustRecord) -> Result<(), DbError> {
+    const HEAD: &str = "
+        INSERT INTO trust_head (only, version, seal) VALUES (1, ?, ?)";
+    const SIGNER: &str = "
+        INSERT INTO trusted_signers (signer, name, trusted_ms) VALUES (?, ?, ?)";
+    const REVOKED: &str = "
+        INSERT INTO revoked_programs (digest, reason, revoked_ms) VALUES (?, ?, ?)";
+    for table in ["DELETE FROM trust_head", "DELETE FROM trusted_signers", "DELETE FROM revoked_programs"] {
+        connection.prepare_cached(table)?.execute([])?;
+    }
+    for SignerRecord { signer, name, trusted_at } in &next.signers {
+        connection.prepare_cached(SIGNER)?.execute(params![signer.to_string(), name, trusted_at.ms()])?;
+    }
+    for RevokedRecord { digest, reason, revoked_at } in &next.revoked {
+        connection.prepare_cached(REVOKED)?.execute(params![digest.to_string(), reason, revoked_at.ms()])?;
+    }
+    if let Some(TrustHead { version, seal }) = &next.head {
+        connection.prepare_cached(HEAD)?.execute(params![integer(*version), seal])?;
+    }
+    Ok(())
+}
+
+/// Nothing, where what stands there is none of ours.
+fn readable<T>(row: Result<T, DbError>) -> Result<Option<T>, DbError> {
+    match row {
+        Err(DbError::Damaged { .. }) => Ok(None),
+        row => row.map(Some),
+    }
+}
+
+fn all_readable<T>(rows: impl Iterator<Item = Result<T, DbError>>) -> Result<Vec<T>, DbError> {
+    rows.filter_map(|row| readable(row).transpose()).collect()
 }
 
 fn head(connection: &Connection) -> Result<Option<TrustHead>, DbError> {
@@ -182,6 +224,22 @@ mod tests {
             assert_eq!(database.change_trust(seen, lists(2), Vec::new()).await.unwrap(), TrustChange::Changed);
         }
         assert_eq!(database.trust().unwrap(), lists(1));
+    }
+
+    #[tokio::test]
+    async fn lists_that_cannot_be_read_are_replaced_by_what_can() {
+        let home = Home::new();
+        let database = home.open();
+        assert_eq!(database.change_trust(None, lists(1), Vec::new()).await.unwrap(), TrustChange::Done);
+        home.tamper(
+            "PRAGMA ignore_check_constraints = ON; UPDATE trust_head SET version = -1;
+             UPDATE trusted_signers SET signer = 'x' WHERE name = 'who 1'; UPDATE revoked_programs SET digest = 'y'",
+        );
+        assert!(matches!(database.trust(), Err(DbError::Damaged { .. })));
+        let left = database.readable_trust().unwrap();
+        assert_eq!((left.head, left.signers.as_slice(), left.revoked.len()), (None, &lists(1).signers[1..], 0));
+        assert_eq!(database.replace_trust(lists(2), Vec::new()).await.unwrap(), TrustChange::Done);
+        assert_eq!(database.trust().unwrap(), lists(2));
     }
 
     #[tokio::test]

@@ -376,7 +376,7 @@ fn trust_hint(error: &TrustError) -> Option<String> {
         TrustError::Full(_) => "`wardroom plugin untrust` and `wardroom plugin unrevoke` make room.".to_owned(),
         TrustError::Changed => "Try again.".to_owned(),
         TrustError::Seal(_) => {
-            "Put the key's file back from a backup; without it, `wardroom plugin reseal` in a terminal begins anew: it forgets every trusted key and keeps what is revoked.".to_owned()
+            "Put the key's file back from a backup; without one, remove it, and `wardroom plugin reseal` in a terminal begins anew: it forgets every trusted key and keeps what is revoked.".to_owned()
         }
         _ => return None,
     })

@@ -214,11 +214,11 @@ async fn unrevoke(wardroom: &Wardroom, digest: Digest, json: bool) -> Result<Exi
 async fn reseal(wardroom: &Wardroom, json: bool) -> Result<ExitCode, CommandError> {
     wardroom.check_altered()?;
     ask::person("lists that somebody else changed are sealed by a person", "wardroom plugin reseal")?;
-    let record = wardroom.database().trust()?;
-    for revoked in &record.revoked {
+    let view = wardroom.trust_view()?;
+    for revoked in &view.revoked {
         show::line(&format!("stays revoked: {}", revoked.digest));
     }
-    for signer in &record.signers {
+    for signer in &view.trusted {
         show::line(&format!("trusted no more: {} ({})", signer.signer, for_terminal_line(&signer.name)));
     }
     show::line("What was revoked and stands here no more is run again, unless you revoke it again.");

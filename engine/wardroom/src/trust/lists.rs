@@ -17,7 +17,7 @@ use wardroom_core::id::Digest;
 use wardroom_core::program::Program;
 use wardroom_core::signature::SignerKey;
 use wardroom_core::text::for_terminal_line;
-use wardroom_db::{AuditFilter, DbError, RevokedRecord, SignerRecord, TrustChange, TrustHead, TrustRecord};
+use wardroom_db::{AuditEvent, AuditFilter, DbError, RevokedRecord, SignerRecord, TrustChange, TrustHead, TrustRecord};
 use wardroom_vault::signer::check_signer;
 
 use super::{RevokedView, SignatureState, TrustError};
@@ -136,6 +136,13 @@ impl KeyPlaces {
     }
 }
 
+/// Lists that are about to be stored.
+struct SealedAnew {
+    places: KeyPlaces,
+    next: TrustRecord,
+    events: Vec<AuditEvent>,
+}
+
 fn seal(key: &SealKey, version: u64, record: &TrustRecord) -> String {
     let mut parts = vec![version.to_string(), record.signers.len().to_string()];
     for SignerRecord { signer, name, trusted_at } in &record.signers {
@@ -194,14 +201,15 @@ impl Wardroom {
     ///
     /// # Errors
     ///
-    /// [`TrustError::Seal`] where the key cannot be read, or [`TrustError::Db`].
+    /// [`TrustError::Db`].
     pub fn trust_view(&self) -> Result<TrustView, TrustError> {
         let altered = match self.trust_lists() {
             Ok(_) => false,
-            Err(TrustError::Altered) => true,
+            // Without the key, nobody can tell.
+            Err(TrustError::Altered | TrustError::Seal(_)) => true,
             Err(error) => return Err(error),
         };
-        let record = self.db.trust()?;
+        let record = self.db.readable_trust()?;
         let trusted = |SignerRecord { signer, name, trusted_at }| TrustedView { signer, name, trusted_at };
         let revoked = |record: RevokedRecord| RevokedBytes { digest: record.digest, revoked: revoked_view(&record) };
         Ok(TrustView {
@@ -319,10 +327,15 @@ impl Wardroom {
     /// the lists.
     pub async fn reseal_lists(&self) -> Result<(), TrustError> {
         self.check_altered()?;
-        let record = self.db.trust()?;
+        let record = self.db.readable_trust()?;
         let detail = json!({ "revoked": record.revoked.len(), "untrusted": record.signers.len() });
-        let next = TrustRecord { head: record.head.clone(), signers: Vec::new(), revoked: record.revoked };
-        self.replace_lists(record.head, next, event::TRUST_RESEALED, detail).await
+        // Its head is anybody's, and so is the version in it.
+        let next = TrustRecord { head: None, signers: Vec::new(), revoked: record.revoked };
+        let sealed = self.sealed_anew(next, event::TRUST_RESEALED, detail)?;
+        if self.db.replace_trust(sealed.next, sealed.events).await? == TrustChange::Done {
+            sealed.places.settle();
+        }
+        Ok(())
     }
 
     /// Whether the lists need a new seal, before anybody is asked.
@@ -351,33 +364,28 @@ impl Wardroom {
         }
         let seen = next.head.clone();
         change(&mut next)?;
-        self.replace_lists(seen, next, event, detail).await
+        let sealed = self.sealed_anew(next, event, detail)?;
+        match self.db.change_trust(seen, sealed.next, sealed.events).await? {
+            TrustChange::Done => sealed.places.settle(),
+            TrustChange::Changed => return Err(TrustError::Changed),
+        }
+        Ok(())
     }
 
-    async fn replace_lists(
-        &self,
-        seen: Option<TrustHead>,
-        mut next: TrustRecord,
-        event: &'static str,
-        detail: Value,
-    ) -> Result<(), TrustError> {
+    /// Gives lists a seal, and a version above that which they have.
+    fn sealed_anew(&self, mut next: TrustRecord, event: &'static str, mut detail: Value) -> Result<SealedAnew, TrustError> {
         let (places, now) = (self.trust_key(), self.clock.now());
         let key = places.read_or_make()?;
         // A time, so that it is above all that were, also where rows forget which.
-        let version = u64::try_from(now.ms()).unwrap_or(0).max(seen.as_ref().map_or(0, |head| head.version) + 1);
+        let version = u64::try_from(now.ms()).unwrap_or(0).max(next.head.as_ref().map_or(0, |head| head.version).saturating_add(1));
         next.signers.sort_unstable_by_key(|record| record.signer);
         next.revoked.sort_unstable_by_key(|record| record.digest);
         next.head = Some(TrustHead { version, seal: seal(&key, version, &next) });
-        let mut detail = detail;
         if let Some(detail) = detail.as_object_mut() {
             detail.insert("version".to_owned(), json!(version));
         }
         let events = self.audited(|| audit::by_asker(now, event, TRUST_SUBJECT, detail))?;
-        match self.db.change_trust(seen, next, events).await? {
-            TrustChange::Done => places.settle(),
-            TrustChange::Changed => return Err(TrustError::Changed),
-        }
-        Ok(())
+        Ok(SealedAnew { places, next, events })
     }
 
     /// The audit log remembers another version of the lists than there is: a whole

@@ -5,7 +5,7 @@
 //!              lists.rs    config.rs, vault/signer.rs
 //! ```
 //!
-//! Owns the gate that every program passes on its way to a run ([`Wardroom::admit`])
+//! Owns the gate that every program passes on its way to a run (`Wardroom::admit`)
 //! and the lists behind it. Whether a signature holds is found out once for the same
 //! bytes in a process; who is trusted and what is revoked is asked of the database
 //! each time, because another process may have said otherwise a moment ago.
