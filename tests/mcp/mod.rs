@@ -9,6 +9,7 @@ mod functions;
 mod fuzz;
 mod http;
 mod inspector;
+mod install;
 mod news;
 mod rights;
 mod schedule;

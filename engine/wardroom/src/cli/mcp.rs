@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 
+use super::client::Installing;
 use super::error::{CommandError, show_hint};
 use super::serve::Journal;
 use super::show;
@@ -29,6 +30,15 @@ pub(super) struct McpArguments {
     /// Print what to put into a client's settings, and serve nothing
     #[arg(long, value_name = "CLIENT", value_parser = PossibleValuesParser::new(Client::ALL.map(Client::name)))]
     print_config: Option<String>,
+    /// Put it into a client's settings, beside what is there, and serve nothing
+    #[arg(long, value_name = "CLIENT", conflicts_with_all = ["print_config", "http", "schedule"], value_parser = PossibleValuesParser::new(Client::ALL.map(Client::name)))]
+    install_config: Option<String>,
+    /// The settings' file, where it is not the client's own in your home folder: a project's
+    #[arg(long, value_name = "FILE", requires = "install_config")]
+    config_file: Option<PathBuf>,
+    /// Also where those settings have another server of that name: it is replaced
+    #[arg(long, requires = "install_config")]
+    force: bool,
     /// Listen for clients on this machine over HTTP, instead of standard input: `127.0.0.1:PORT`; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     http: Option<String>,
@@ -52,15 +62,18 @@ impl McpArguments {
             })
         });
         let address = address.transpose()?;
-        if let Some(client) = self.print_config.and_then(|name| Client::ALL.into_iter().find(|client| client.name() == name)) {
+        let known = |name: &str| Client::ALL.into_iter().find(|client| client.name() == name);
+        if let Some(client) = self.install_config.as_deref().and_then(known) {
+            let config = client.config(&own_program()?, wardroom.home().path(), profile, self.elicitation.is_some());
+            return Installing { client, config, file: self.config_file, force: self.force }.install();
+        }
+        if let Some(client) = self.print_config.as_deref().and_then(known) {
             if let Some(address) = address {
                 show::json(&client.http_config(&format!("http://{address}/mcp")))?;
                 show_hint(&format!("Put it into {}; the token is not in it.", client.place()));
                 return Ok(ExitCode::SUCCESS);
             }
-            let program =
-                std::env::current_exe().map_err(|error| CommandError::host(format!("this program cannot find itself: {error}")))?;
-            show::json(&client.config(&program, wardroom.home().path(), profile, self.elicitation.is_some()))?;
+            show::json(&client.config(&own_program()?, wardroom.home().path(), profile, self.elicitation.is_some()))?;
             show_hint(&format!("Put it into {}.", client.place()));
             return Ok(ExitCode::SUCCESS);
         }
@@ -99,6 +112,10 @@ async fn schedule_beside(wardroom: &Arc<Wardroom>, served: impl Future<Output = 
     // It starts nothing any more; what it started last is settled as well.
     interrupt(wardroom).await;
     served
+}
+
+fn own_program() -> Result<PathBuf, CommandError> {
+    std::env::current_exe().map_err(|error| CommandError::host(format!("this program cannot find itself: {error}")))
 }
 
 async fn serve_http(

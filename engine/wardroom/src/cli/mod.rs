@@ -4,6 +4,7 @@
 mod approval;
 mod ask;
 mod audit;
+mod client;
 mod credential;
 mod doctor;
 mod error;

@@ -500,7 +500,7 @@ fn check_output(path: &Path) -> Result<(), CommandError> {
 
 /// Into a regular file whole or not at all, with the mode it had; what is no
 /// regular file (a device, a pipe) is written through.
-fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
     let failed = |error: std::io::Error| CommandError::operator(format!("`{}` cannot be written: {error}", path.display()));
     // Links are followed: what they name is what is written.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());

@@ -1,6 +1,6 @@
 //! What a client's own settings say to start this server.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -46,6 +46,19 @@ impl Client {
             Self::Vscode => ".vscode/mcp.json in a project",
             Self::Windsurf => "~/.codeium/windsurf/mcp_config.json",
             Self::Zed => "~/.config/zed/settings.json",
+        }
+    }
+
+    /// The file of a person's own settings, below the home folder, or where this
+    /// system keeps settings of applications.
+    #[must_use]
+    pub fn file(self, home: &Path, applications: &Path) -> PathBuf {
+        match self {
+            Self::Claude => applications.join("Claude/claude_desktop_config.json"),
+            Self::Cursor => home.join(".cursor/mcp.json"),
+            Self::Vscode => applications.join("Code/User/mcp.json"),
+            Self::Windsurf => home.join(".codeium/windsurf/mcp_config.json"),
+            Self::Zed => home.join(".config/zed/settings.json"),
         }
     }
 

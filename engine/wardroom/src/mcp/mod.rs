@@ -26,6 +26,7 @@ mod prompt;
 mod resource;
 mod schema;
 mod session;
+pub mod settings;
 mod stdio;
 mod tool;
 mod tools;
