@@ -15,7 +15,7 @@ use crate::support::guests;
 use crate::support::home::{BINARY, Home};
 use crate::support::library::RUNTIME;
 use crate::support::server::Server;
-use crate::support::terminal::by_code;
+use crate::support::terminal::{by_code, on_a_terminal};
 
 /// Every byte of a signature, in its section.
 const SECTION_BYTES: usize = 118;
@@ -366,8 +366,11 @@ fn revoked_bytes_are_not_run_by_any_way() {
 #[test]
 fn grants_outlive_an_upgrade_by_the_key_that_signed_both() {
     let (home, signer) = strict();
-    let asks = "// /// wardroom\n// env = ['HOME']\n// ///\n";
-    let program = |n: u32, key: &str| home.signed(&home.file("plain.js", format!("{asks}return {n};")), key, &format!("{n}.js"));
+    let text = |name: &str, version: &str, asks: &str, n: u32| {
+        format!("// /// wardroom\n// name = '{name}'\n// version = '{version}'\n// env = [{asks}]\n// ///\nreturn {n};")
+    };
+    let of = |text: String, key: &str, n: u32| home.signed(&home.file("plain.js", text), key, &format!("{n}.js"));
+    let program = |n: u32, key: &str| of(text("p", &format!("1.{n}.0"), "'HOME'", n), key, n);
     home.install(&program(1, "key"), "p");
     assert_eq!(home.run(&["expose", "p", "--allow-env=HOME"]).code, Some(0));
     let upgrade = |file: &Path| home.plugin_json(&["upgrade", "p", file.to_str().unwrap()]);
@@ -379,8 +382,17 @@ fn grants_outlive_an_upgrade_by_the_key_that_signed_both() {
     assert_eq!(kept(&upgrade(&program(3, "other"))), (json!(false), json!(null), json!(["run"])));
     // More than before is asked for again, whoever signs.
     assert_eq!(home.run(&["expose", "p", "--allow-env=HOME"]).code, Some(0));
-    let more = home.signed(&home.file("plain.js", "// /// wardroom\n// env = ['HOME', 'PATH']\n// ///\nreturn 4;"), "other", "4.js");
+    let more = of(text("p", "1.4.0", "'HOME', 'PATH'", 4), "other", 4);
     assert_eq!(kept(&upgrade(&more)), (json!(false), json!("signer"), json!(["run"])));
+    // Neither an earlier version nor another program of the same signer, nor what says
+    // not which it is, takes over what this one was granted.
+    for (n, name, version) in [(30, "p", "1.3.9"), (31, "other", "2.0.0"), (32, "other", "two"), (33, "other", "2.0.0")] {
+        assert_eq!(home.run(&["expose", "p", "--allow-env=HOME"]).code, Some(0));
+        let asks = if n == 30 { "'HOME', 'PATH'" } else { "'HOME'" };
+        let upgraded = upgrade(&of(text(name, version, asks, n), "other", n));
+        assert_eq!(kept(&upgraded), (json!(false), json!(null), json!(["run"])), "{n}");
+    }
+    home.plugin(&["upgrade", "p", program(34, "other").to_str().unwrap()]);
     // A key that is trusted no more says nothing, where unsigned bytes may come in.
     assert_eq!(home.run(&["expose", "p", "--allow-env=HOME"]).code, Some(0));
     home.plugin(&["untrust", "Bob"]);
@@ -394,6 +406,36 @@ fn grants_outlive_an_upgrade_by_the_key_that_signed_both() {
         fs::write(entry.path(), "return 'changed';").unwrap();
     }
     assert_eq!(kept(&upgrade(&program(7, "key"))).0, json!(false), "{signer}");
+}
+
+#[test]
+fn a_trusted_signature_that_goes_takes_the_grants_with_it_in_a_terminal_too() {
+    let (home, _) = strict();
+    home.require_signed("off");
+    let asks = "// /// wardroom\n// env = ['HOME']\n// ///\n";
+    let file = |n: u32| home.file(&format!("{n}.js"), format!("{asks}return {n};"));
+    home.install(&home.signed(&file(1), "key", "signed.js"), "p");
+    assert_eq!(home.run(&["expose", "p", "--allow-env=HOME"]).code, Some(0));
+    let two = file(2);
+    let Some(screen) = on_a_terminal(&home, &format!("plugin upgrade p {}", two.display()), "[N]o:", None) else { return };
+    assert!(screen.contains("was by Ada") && screen.contains("A signature that you trust is gone"), "{screen}");
+    assert_eq!(home.plugin_json(&["inspect", "p"])["exposed"], json!([]));
+    // Going back by an upgrade is one like any other: nobody said that it may.
+    let upgraded = home.plugin_json(&["upgrade", "p", home.work().join("signed.js").to_str().unwrap()]);
+    assert_eq!(upgraded["keeps_grants"], false, "{upgraded}");
+    assert_eq!(home.plugin_json(&["inspect", "p"])["exposed"], json!([]), "what these bytes were granted once is asked for again");
+}
+
+#[test]
+fn a_task_of_a_plugin_that_is_a_script_goes_out_and_comes_back() {
+    let home = Home::new();
+    home.install(&home.file("s.js", "return 7;"), "s");
+    home.task(&["add", "t", "s"]);
+    home.task(&["export", "t", "--output", home.work().to_str().unwrap()]);
+    assert!(home.work().join("t.js").exists());
+    home.task(&["rm", "t"]);
+    home.task(&["import", home.work().join("t.toml").to_str().unwrap()]);
+    assert_eq!(home.task(&["run", "t"]).stdout.trim_ascii(), b"7");
 }
 
 #[test]

@@ -251,9 +251,13 @@ impl Database {
             }
             move_on(connection, name)?;
             insert(connection, &record, &details)?;
-            forget_others(connection, name, &[seen, record.digest])?;
-            if let Keeping::Grants(functions) = &keeping {
-                keep(connection, &record, seen, functions)?;
+            match &keeping {
+                // What the new bytes were granted once, too.
+                Keeping::Nothing => forget_others(connection, name, &[seen])?,
+                Keeping::Grants(functions) => {
+                    forget_others(connection, name, &[seen, record.digest])?;
+                    keep(connection, &record, seen, functions)?;
+                }
             }
             Ok(PluginChange::Done)
         })

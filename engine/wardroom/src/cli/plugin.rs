@@ -302,8 +302,11 @@ fn show_upgraded(wardroom: &Wardroom, upgraded: &Upgraded, json: bool) -> Result
     let what = match (upgraded.keeps_grants, upgraded.consent) {
         (true, Some(Consent::Signer)) => "A key that you trust signed both: it keeps what it was granted.",
         (true, _) => "It keeps what it was granted.",
+        (false, _) if difference.signer_gone.is_some() => "A signature that you trust is gone: what it was granted is asked for again.",
         (false, _) if difference.asks_for_more() => "It asks for more than before: what it was granted is asked for again.",
-        (false, _) => "Nobody sat at a terminal, and no key that you trust signed both: what it was granted is asked for again.",
+        (false, _) => {
+            "Nobody sat at a terminal, and no key that you trust signed both as versions of one program: what it was granted is asked for again."
+        }
     };
     show::print(&format!("{what}\n"))?;
     for function in &upgraded.unexposed {
@@ -324,6 +327,12 @@ fn show_difference(name: &PluginName, difference: &Difference) -> Result<(), Com
         if !requests.is_empty() {
             show::pairs([(what, lines(requests))])?;
         }
+    }
+    if let Some(signer) = &difference.signer_gone {
+        show::pairs([("signature", format!("was by {}, whose key is trusted, and is not any more", for_terminal_line(signer)))])?;
+    }
+    if let Some(before) = &difference.source_before {
+        show::pairs([("was from", before.to_string())])?;
     }
     if difference.is_undeclared_now {
         show::pairs([("asks now", "has no manifest any more: asks for exactly what you grant".to_owned())])?;

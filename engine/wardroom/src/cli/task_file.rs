@@ -7,6 +7,7 @@ use super::error::{CommandError, show_hint};
 use super::show;
 use super::task::{grant_on_terminal, here, saved_words};
 use crate::execution::grants::GrantTexts;
+use crate::execution::store::ending;
 use crate::task::definition::Task;
 use crate::task::draft::{MAX_TASK_FILE, TaskDraft};
 use crate::task::{Bytes, Saved, Saving};
@@ -59,8 +60,7 @@ impl ExportArguments {
 
     fn export(&self, wardroom: &Wardroom, task: &Task) -> Result<Vec<PathBuf>, CommandError> {
         let program = wardroom.stored_program(task)?;
-        let ending = Path::new(&task.definition.program.name).extension().and_then(|ending| ending.to_str()).unwrap_or("wasm");
-        let file = format!("{}.{ending}", task.name());
+        let file = format!("{}.{}", task.name(), ending(task.definition.program.format));
         let mut draft = wardroom.draft_of(task)?;
         // Beside the file, wherever that is put.
         let function = task.definition.program.function.as_ref().map(|function| format!("#{function}")).unwrap_or_default();

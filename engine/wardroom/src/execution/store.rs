@@ -208,7 +208,8 @@ impl Components {
     }
 }
 
-const fn ending(format: Format) -> &'static str {
+/// How a file of such bytes is called at its end.
+pub(crate) const fn ending(format: Format) -> &'static str {
     match format {
         Format::Component | Format::Module => "wasm",
         Format::JavaScript => "js",

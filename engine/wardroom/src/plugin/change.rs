@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::json;
 use wardroom_core::id::Digest;
+use wardroom_core::manifest::Manifest;
 use wardroom_core::plugin::{PluginName, PluginSource};
 use wardroom_db::{Keeping, PluginChange, PluginRecord, Standing};
 
@@ -18,6 +19,7 @@ use crate::execution::changed::Changed;
 use crate::seal::SealKey;
 use crate::task::definition::Task;
 use crate::template;
+use crate::trust::SignatureState;
 use crate::wardroom::Wardroom;
 
 /// How two versions of a plugin differ.
@@ -35,6 +37,10 @@ pub struct Difference {
     pub dropped: Vec<RequestView>,
     /// The old one had a manifest, and the new one has none.
     pub is_undeclared_now: bool,
+    /// Whose trusted signature the old one had, where the new one has it not.
+    pub signer_gone: Option<String>,
+    /// Where the old one came from, where that was another kind of place.
+    pub source_before: Option<PluginSource>,
 }
 
 impl Difference {
@@ -104,7 +110,8 @@ impl Wardroom {
 
     /// Gives a plugin other bytes. Its grants and what is exposed of it stay
     /// only where a person said so at a terminal, or the trusted key that signed the
-    /// old bytes signed the new, and nothing more is asked for.
+    /// old bytes signed the next version; where nothing more is asked for, and no
+    /// trusted signature is gone.
     ///
     /// # Errors
     ///
@@ -121,9 +128,10 @@ impl Wardroom {
         let (old_functions, _) = self.plugin_functions(&old)?;
         let new_functions: Vec<PluginFunction> =
             serde_json::from_str(&examined.details.functions).map_err(|_| PluginError::Altered(name.clone()))?;
-        let difference = difference((&old.summary, &old_functions), (&examined.summary, &new_functions));
-        let consent = if is_at_terminal { Some(Consent::Operator) } else { self.signers_consent(&old, &offer)? };
-        let keeps_grants = consent.is_some() && !difference.asks_for_more();
+        let mut difference = difference((&old.summary, &old_functions), (&examined.summary, &new_functions));
+        difference.signer_gone = self.signer_gone(&old, &offer)?;
+        let consent = if is_at_terminal { Some(Consent::Operator) } else { self.signers_consent(&old, &offer).await? };
+        let keeps_grants = consent.is_some() && !difference.asks_for_more() && difference.signer_gone.is_none();
         let callable = new_functions.iter().filter(|function| function.unsupported.is_none()).map(|function| function.name.clone());
         let keeping = if keeps_grants { Keeping::Grants(callable.collect()) } else { Keeping::Nothing };
         let exposed = self.exposed_of(&name)?;
@@ -193,12 +201,27 @@ impl Wardroom {
         }
     }
 
-    /// The key that signed the old bytes signed the new, and is trusted. Bytes that are
-    /// not there any more, or are others, were signed by nobody.
-    fn signers_consent(&self, old: &Plugin, new: &Accepted) -> Result<Option<Consent>, PluginError> {
+    /// The key that signed the old bytes signed the new, and is trusted, and the new
+    /// are the next version of the same program: a key says nothing for whatever else
+    /// it ever signed. Bytes that are not there any more, or are others, were signed by
+    /// nobody; of what is revoked nothing is taken over.
+    async fn signers_consent(&self, old: &Plugin, new: &Accepted) -> Result<Option<Consent>, PluginError> {
         let (functions, _) = self.plugin_functions(old)?;
         let Some(Ok(before)) = functions.first().map(|function| self.components().load(&old.stored(function))) else { return Ok(None) };
-        Ok(self.has_same_signer(&before, new.program())?.then_some(Consent::Signer))
+        let is_revoked = self.plugin_view(old)?.signature.revoked.is_some();
+        if is_revoked || !self.has_same_signer(&before, new.program())? {
+            return Ok(None);
+        }
+        let (was, is) = (self.manifest(&before).await?, self.manifest(new.program()).await?);
+        Ok(was.zip(is).is_some_and(|(was, is)| follows(&was, &is)).then_some(Consent::Signer))
+    }
+
+    /// Whose trusted signature the old bytes had, where the new have none by that key.
+    fn signer_gone(&self, old: &Plugin, new: &Accepted) -> Result<Option<String>, PluginError> {
+        let SignatureState::Trusted { signer, name } = self.plugin_view(old)?.signature.signature else { return Ok(None) };
+        let now = self.signature_view(new.program(), new.source.kind())?.signature;
+        let is_same = matches!(now, SignatureState::Trusted { signer: now, .. } if now == signer);
+        Ok((!is_same).then_some(name))
     }
 
     /// Stores the bytes, and answers the row that will say so.
@@ -226,6 +249,14 @@ fn done(change: PluginChange, name: &PluginName) -> Result<(), PluginError> {
         PluginChange::Full => Err(PluginError::Full),
         PluginChange::Missing | PluginChange::Changed => Err(PluginError::Changed(name.clone())),
     }
+}
+
+/// The same program by its name, in a version that is not lower. Of what names
+/// neither nobody can tell.
+fn follows(was: &Manifest, is: &Manifest) -> bool {
+    let version = |manifest: &Manifest| manifest.version.as_deref().and_then(|text| semver::Version::parse(text).ok());
+    let rises = version(was).zip(version(is)).is_some_and(|(was, is)| is >= was);
+    rises && was.name.is_some() && was.name == is.name
 }
 
 /// That which is said, or the manifest's, or its file's without the ending.
@@ -258,5 +289,7 @@ fn difference(old: (&Summary, &[PluginFunction]), new: (&Summary, &[PluginFuncti
         requested: requests(new.0, old.0),
         dropped: requests(old.0, new.0),
         is_undeclared_now: old.0.is_declared && !new.0.is_declared,
+        signer_gone: None,
+        source_before: old.0.source.clone().filter(|before| new.0.source.as_ref().is_some_and(|now| now.kind() != before.kind())),
     }
 }
