@@ -33,6 +33,41 @@ fn an_artifact_is_installed_by_its_digest_and_upgraded_by_another() {
 }
 
 #[test]
+fn a_revocation_of_the_manifest_that_a_plugin_is_known_by_stops_it() {
+    let Some(registry) = Registry::start(&Asks::Nobody) else { return };
+    let home = Home::new();
+    let first = registry.push("p", "1", &typed());
+    let source = format!("oci://{}/p@{first}", registry.host());
+    home.plugin(&["install", &source, "--name=p"]);
+    let add = ["--param", "a=1", "--param", "b=2"];
+    assert_eq!(home.run(&[&["task", "add", "t", "p.add"], &add[..]].concat()).code, Some(0));
+    assert_eq!(home.run(&["expose", "p.add"]).code, Some(0));
+    let told = home.plugin(&["revoke", &first, "--reason", "it lies"]).text();
+    assert!(told.contains("the plugin p, the task t"), "{told}");
+    for words in [
+        [&["run", "p.add"], &add[..]].concat(),
+        vec!["task", "run", "t"],
+        vec!["expose", "p.add"],
+        vec!["plugin", "install", &source, "--name=q"],
+    ] {
+        let ended = home.run(&words);
+        assert!(ended.code == Some(1) && ended.stderr.contains("it lies") && ended.stderr.contains(&first), "{words:?}: {ended}");
+    }
+    assert_eq!(home.plugin_json(&["list"])["plugins"][0]["signature"]["revoked"]["reason"], "it lies");
+    assert!(home.plugin(&["inspect", "p"]).text().contains("REVOKED since"));
+    assert!(home.executions().is_empty());
+    // Another artifact is another; there is no way back, and a task goes on being stopped.
+    let second = registry.push("p", "2", &std::fs::read(guests::task()).unwrap());
+    home.plugin(&["upgrade", "p", &format!("oci://{}/p@{second}", registry.host())]);
+    assert_eq!(home.installed(), ["p"]);
+    for back in [&["rollback", "p"][..], &["upgrade", "p", &source]] {
+        let ended = home.try_plugin(back);
+        assert!(ended.code == Some(1) && ended.stderr.contains("it lies"), "{ended}");
+    }
+    assert_eq!(home.run(&["task", "run", "t"]).code, Some(1));
+}
+
+#[test]
 fn a_tag_has_to_lead_to_the_digest_that_was_named_with_it() {
     let Some(registry) = Registry::start(&Asks::Nobody) else { return };
     let home = Home::new();

@@ -185,6 +185,16 @@ fn a_rule_that_warns_says_so_and_lets_it_in() {
     assert!(listed.stderr.contains("warning: typed: it comes from a file"), "{listed}");
     let ran = home.run(&[&["run", "typed.add"], &ADD[..]].concat());
     assert!(ran.code == Some(0) && ran.stderr.contains("nobody whom you trust signed it"), "{ran}");
+    // So does every other way in.
+    for words in [
+        [&["task", "add", "sum", "typed.add"], &ADD[..]].concat(),
+        vec!["task", "run", "sum"],
+        vec!["expose", "typed.add"],
+        vec!["expose", "sum"],
+    ] {
+        let ended = home.run(&words);
+        assert!(ended.code == Some(0) && ended.stderr.contains("nobody whom you trust signed it"), "{words:?}: {ended}");
+    }
     home.require_signed("off");
     let ran = home.run(&[&["run", "typed.add"], &ADD[..]].concat());
     assert!(ran.code == Some(0) && ran.stderr.is_empty(), "{ran}");
@@ -326,7 +336,11 @@ fn revoked_bytes_are_not_run_by_any_way() {
     let caller = home.file("caller.js", "return tools.p.run({});");
     let caller = [caller.to_str().unwrap(), "--allow-call=p.run"];
     assert_eq!(home.record(&caller).succeeded().result(), 1);
-    home.plugin(&["revoke", &first, "--reason", "it lies"]);
+    let told = home.plugin(&["revoke", &first, "--reason", "it lies"]).text();
+    assert!(told.contains("no run of it begins any more: the plugin p, the task f, the task t"), "{told}");
+    let exposed = home.run(&["expose", "p"]);
+    assert!(exposed.code == Some(1) && exposed.stderr.contains("has bytes that were revoked"), "{exposed}");
+    assert_eq!((home.run(&["unexpose", "t"]).code, home.run(&["expose", "t"]).code), (Some(0), Some(1)));
     let again = home.try_plugin(&["revoke", &first]);
     assert!(again.code == Some(1) && again.stderr.contains("revoked already"), "{again}");
 
@@ -345,8 +359,11 @@ fn revoked_bytes_are_not_run_by_any_way() {
     assert!(home.plugin(&["inspect", "p"]).text().contains("REVOKED since"));
 
     // Another program: it runs, and there is no way back to the first.
-    home.plugin(&["upgrade", "p", two.to_str().unwrap()]);
+    let two_digest = home.plugin_json(&["upgrade", "p", two.to_str().unwrap()])["plugin"]["digest"].as_str().unwrap().to_owned();
     assert_eq!(home.record(&["p"]).succeeded().result(), 2);
+    let nobody = home.plugin(&["revoke", &format!("sha256:{}", "1".repeat(64))]).text();
+    assert!(nobody.contains("nothing that is installed or saved here has these bytes"), "{nobody}");
+    assert_ne!(first, two_digest);
     for back in [["rollback", "p", ""], ["upgrade", "p", one.to_str().unwrap()]] {
         let args: Vec<&str> = back.iter().copied().filter(|arg| !arg.is_empty()).collect();
         let ended = home.try_plugin(&args);
@@ -562,6 +579,59 @@ fn lists_without_their_key_or_that_cannot_be_read_are_sealed_anew_by_a_person() 
 }
 
 #[test]
+fn what_cannot_be_read_of_the_lists_is_told_and_the_rest_is_kept() {
+    if !is_here() {
+        return;
+    }
+    let home = Home::new();
+    let one = home.install(&home.file("one.js", "return 1;"), "p")["digest"].as_str().unwrap().to_owned();
+    let two = home.install(&home.file("two.js", "return 2;"), "q")["digest"].as_str().unwrap().to_owned();
+    home.plugin(&["revoke", &one, "--reason", "it lies"]);
+    home.plugin(&["revoke", &two, "--reason", "it lies, too"]);
+    let changes = "UPDATE revoked_programs SET reason = CAST(x'ff' AS TEXT) WHERE reason = 'it lies';
+        PRAGMA ignore_check_constraints = ON; UPDATE revoked_programs SET digest = 'two' WHERE reason = 'it lies, too'";
+    edit(&home.path(), &format!("db.executescript(\"\"\"{changes}\"\"\")"));
+    let shown = home.plugin_json(&["trusted"]);
+    assert_eq!((&shown["unreadable"], &shown["revoked"][0]["digest"]), (&json!(["two"]), &json!(one)));
+    let Some(screen) = by_code(&home, "plugin reseal") else { return };
+    assert!(screen.contains("a revocation that cannot be read") && screen.contains("two"), "{screen}");
+    is_stopped(&home, &["p"], "were revoked");
+    assert_eq!(home.record(&["q"]).succeeded().result(), 2);
+}
+
+#[test]
+fn a_damaged_key_of_the_lists_is_set_aside_by_a_person() {
+    let home = Home::new();
+    let bad = home.install(&home.file("one.js", "return 1;"), "p")["digest"].as_str().unwrap().to_owned();
+    home.install(&home.file("two.js", "return 2;"), "q");
+    home.plugin(&["revoke", &bad]);
+    fs::write(home.path().join("trust.key"), "short").unwrap();
+    let ended = home.run(&["run", "q"]);
+    assert!(ended.code == Some(70) && ended.stderr.contains("wardroom plugin reseal"), "{ended}");
+    assert_eq!(home.try_plugin(&["revoke", &format!("sha256:{}", "1".repeat(64))]).code, Some(70), "nobody else sets it aside");
+    let Some(screen) = by_code(&home, "plugin reseal") else { return };
+    assert!(screen.contains("the damaged key lies at") && screen.contains("what is revoked stays so"), "{screen}");
+    let aside = fs::read_dir(home.path()).unwrap().flatten().find(|entry| entry.file_name().to_string_lossy().contains(".damaged-"));
+    assert_eq!(fs::read(aside.unwrap().path()).unwrap(), b"short");
+    is_stopped(&home, &["p"], "were revoked");
+    assert_eq!(home.record(&["q"]).succeeded().result(), 2);
+}
+
+#[test]
+fn changes_of_the_lists_at_once_all_hold() {
+    let home = Home::new();
+    let digests: Vec<String> = (0..8).map(|n| format!("sha256:{n:064x}")).collect();
+    let running: Vec<_> = digests.iter().map(|digest| home.start(&["plugin", "revoke", digest])).collect();
+    for running in running {
+        let ended = running.wait();
+        assert_eq!(ended.code, Some(0), "{ended}");
+    }
+    let listed = home.plugin_json(&["trusted"]);
+    let revoked: Vec<&str> = listed["revoked"].as_array().unwrap().iter().map(|one| one["digest"].as_str().unwrap()).collect();
+    assert_eq!((revoked, &listed["altered"]), (digests.iter().map(String::as_str).collect(), &json!(false)));
+}
+
+#[test]
 fn an_older_state_of_the_lists_contradicts_the_audit_log() {
     if !is_here() {
         return;
@@ -584,8 +654,34 @@ fn an_older_state_of_the_lists_contradicts_the_audit_log() {
         &home.path(),
         &format!("for t in {tables}: db.execute(f'DELETE FROM {{t}}'); db.execute(f'INSERT INTO {{t}} SELECT * FROM older_{{t}}')"),
     );
-    let verified = home.run(&["audit", "verify"]);
-    assert!(verified.code == Some(1) && verified.text().contains("older ones were put back"), "{verified}");
+    let is_told = || {
+        let verified = home.run(&["audit", "verify"]);
+        assert!(verified.code == Some(1) && verified.text().contains("older ones were put back"), "{verified}");
+        let doctor = home.run(&["doctor"]);
+        assert!(doctor.code == Some(1) && doctor.text().contains("the audit log tells of"), "{doctor}");
+        assert_eq!(home.plugin_json(&["trusted"])["altered"], true);
+    };
+    is_told();
+    // No plugin and no task of that name hides it.
+    home.install(&home.file("one.js", "return 1;"), "trust");
+    is_told();
+    assert_eq!(home.run(&["task", "add", "trust", "one.js"]).code, Some(0));
+    assert_eq!(home.run(&["audit", "list", "--json"]).json()["events"][0]["subject"], json!("trust"));
+    is_told();
+    // No change seals the older ones anew, whoever makes it.
+    for change in [&["revoke", &format!("sha256:{}", "2".repeat(64))][..], &["untrust", "Ada"]] {
+        let ended = home.try_plugin(change);
+        assert!(ended.code == Some(1) && ended.stderr.contains("put older ones back") && ended.stderr.contains("reseal"), "{ended}");
+    }
+    is_told();
+    let Some(screen) = by_code(&home, "plugin reseal") else { return };
+    assert!(screen.contains("what is revoked stays so"), "{screen}");
+    assert_eq!((home.run(&["audit", "verify"]).code, home.run(&["doctor"]).code), (Some(0), Some(0)));
+    home.plugin(&["revoke", &format!("sha256:{}", "2".repeat(64))]);
+    // All of it gone, with the key: it runs, and the log tells.
+    edit(&home.path(), &format!("for t in {tables}: db.execute(f'DELETE FROM {{t}}')"));
+    fs::remove_file(home.path().join("trust.key")).unwrap();
+    is_told();
 }
 
 #[test]
@@ -608,6 +704,19 @@ fn what_is_no_program_or_no_key_is_not_signed() {
         assert!(ended.code == Some(code) && ended.stderr.contains(reason), "{file}: {ended}");
     }
     assert_eq!(fs::read_to_string(home.work().join("a.js")).unwrap(), "return 1;");
+    // Nothing is written over, a key least of all.
+    home.file("b.js", "return 2;");
+    let key = fs::read(home.work().join("key")).unwrap();
+    for (output, reason) in [("b.js", "there is a file"), ("a.js", "there is a file"), ("key", "is the key's own file")] {
+        let ended = home.try_plugin(&["sign", "a.js", "--key", "key", "--output", output]);
+        assert!(ended.code == Some(1) && ended.stderr.contains(reason), "{output}: {ended}");
+    }
+    fs::copy(home.work().join("key"), home.work().join("key.js")).unwrap();
+    let itself = sign("key.js", "key.js");
+    assert!(itself.code == Some(1) && itself.stderr.contains("is the key's own file"), "{itself}");
+    assert_eq!((fs::read(home.work().join("key")).unwrap(), fs::read(home.work().join("key.js")).unwrap()), (key.clone(), key));
+    assert_eq!(fs::read_to_string(home.work().join("b.js")).unwrap(), "return 2;");
+    assert_eq!(home.try_plugin(&["sign", "a.js", "--key", "key", "--output", "none/c.js"]).code, Some(1));
     let left = fs::read_dir(home.work()).unwrap().flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(".wardroom"));
     assert_eq!(left.count(), 0);
 }

@@ -64,6 +64,17 @@ fn what_is_there_is_not_overwritten() {
 }
 
 #[test]
+fn a_project_keeps_its_key_out_of_the_repository_and_says_how_it_is_signed() {
+    for language in ["rust", "js", "ts", "python", "c", "go"] {
+        let home = Home::new();
+        let folder = made(&home, language);
+        assert!(fs::read_to_string(folder.join(".gitignore")).unwrap().lines().any(|line| line == "*.key"), "{language}");
+        let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+        assert!(readme.contains("`wardroom plugin sign build/made.wasm --key=KEYFILE`"), "{language}: {readme}");
+    }
+}
+
+#[test]
 fn unknown_keys_are_refused_before_anything_is_compiled() {
     let home = Home::new();
     let folder = sums(&home);

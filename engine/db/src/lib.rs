@@ -70,7 +70,7 @@ pub use retention::Retention;
 pub use slots::{Accounted, Accounting, SkippedRun, SlotRecord, WhenBusy};
 pub use stats::TaskStats;
 pub use tasks::{Link, LinkKind, ScheduledRecord, SpanRecord, TaskChange, TaskRecord, TaskTerms};
-pub use trust::{RevokedRecord, SignerRecord, TrustChange, TrustHead, TrustRecord};
+pub use trust::{ReadableTrust, RevokedRecord, SignerRecord, TrustChange, TrustHead, TrustRecord};
 pub use vault::{NewVault, Resealed, Sealed, Sealing, VaultChange, VaultCreation, VaultRecord, VaultSwap};
 pub use writer::Answer;
 

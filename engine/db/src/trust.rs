@@ -4,6 +4,7 @@
 //! names the head that was seen, so that of two at once one is told. What the seal
 //! is, and whether it holds, is for the use cases; here it is a text.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 use wardroom_core::clock::Timestamp;
 use wardroom_core::id::Digest;
@@ -55,6 +56,16 @@ pub struct TrustRecord {
     pub revoked: Vec<RevokedRecord>,
 }
 
+/// What of both lists can be read at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadableTrust {
+    /// The head, where it can be, and every row that can be.
+    pub lists: TrustRecord,
+    /// What stands for a digest in the revocations that name none: whatever they
+    /// revoked is not known any more.
+    pub lost: Vec<String>,
+}
+
 /// How a change of the lists ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -97,18 +108,33 @@ impl Database {
         })
     }
 
-    /// What of both lists can be read at all, after somebody else wrote into them.
+    /// What of both lists can be read at all, after somebody else wrote into them. A
+    /// revocation counts as long as its digest can be.
     ///
     /// # Errors
     ///
     /// As [`trust_head`](Self::trust_head), but not [`DbError::Damaged`].
-    pub fn readable_trust(&self) -> Result<TrustRecord, DbError> {
+    pub fn readable_trust(&self) -> Result<ReadableTrust, DbError> {
         self.read(|connection| {
-            Ok(TrustRecord {
-                head: readable(head(connection))?.flatten(),
-                signers: all_readable(connection.prepare_cached(SIGNERS)?.query_and_then([], signer)?)?,
-                revoked: all_readable(connection.prepare_cached(REVOKED)?.query_and_then([], revoked)?)?,
-            })
+            let mut found = ReadableTrust::default();
+            found.lists.head = readable(head(connection))?.flatten();
+            found.lists.signers = all_readable(connection.prepare_cached(SIGNERS)?.query_and_then([], signer)?)?;
+            let mut statement = connection.prepare_cached(REVOKED)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                match readable(parsed(row, "digest"))? {
+                    Some(digest) => found.lists.revoked.push(RevokedRecord {
+                        digest,
+                        reason: readable(plain(row, "reason"))?.flatten(),
+                        revoked_at: readable(time(row, "revoked_ms"))?.unwrap_or(Timestamp::from_ms(0)),
+                    }),
+                    None => found.lost.push(match row.get_ref("digest")? {
+                        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                        other => other.data_type().to_string(),
+                    }),
+                }
+            }
+            Ok(found)
         })
     }
 
@@ -233,11 +259,14 @@ mod tests {
         assert_eq!(database.change_trust(None, lists(1), Vec::new()).await.unwrap(), TrustChange::Done);
         home.tamper(
             "PRAGMA ignore_check_constraints = ON; UPDATE trust_head SET version = -1;
-             UPDATE trusted_signers SET signer = 'x' WHERE name = 'who 1'; UPDATE revoked_programs SET digest = 'y'",
+             UPDATE trusted_signers SET signer = 'x' WHERE name = 'who 1'; UPDATE revoked_programs SET digest = 'y';
+             INSERT INTO revoked_programs VALUES ('sha256:' || hex(zeroblob(32)), CAST(x'ff' AS TEXT), 9)",
         );
         assert!(matches!(database.trust(), Err(DbError::Damaged { .. })));
         let left = database.readable_trust().unwrap();
-        assert_eq!((left.head, left.signers.as_slice(), left.revoked.len()), (None, &lists(1).signers[1..], 0));
+        let kept = RevokedRecord { digest: Digest::from_bytes([0; 32]), reason: None, revoked_at: at(9) };
+        assert_eq!((left.lists.head, left.lists.signers.as_slice()), (None, &lists(1).signers[1..]));
+        assert_eq!((left.lists.revoked, left.lost), (vec![kept], vec!["y".to_owned()]), "a reason says nothing of what is revoked");
         assert_eq!(database.replace_trust(lists(2), Vec::new()).await.unwrap(), TrustChange::Done);
         assert_eq!(database.trust().unwrap(), lists(2));
     }

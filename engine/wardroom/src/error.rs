@@ -368,7 +368,7 @@ fn trust_hint(error: &TrustError) -> Option<String> {
             format!("If you know whose key that is, trust it in a terminal: `wardroom plugin trust {signer} --name=WHO`.")
         }
         TrustError::Signature { .. } => "Get it from its author again; whoever signed it signed other bytes.".to_owned(),
-        TrustError::Altered => {
+        TrustError::Altered | TrustError::PutBack => {
             "Find out who writes into the data folder. `wardroom plugin trusted` shows what stands there, and `wardroom plugin reseal` in a terminal forgets every trusted key and keeps what is revoked.".to_owned()
         }
         TrustError::NameTaken { .. } => "Give it another name, or take the other key away with `wardroom plugin untrust NAME`.".to_owned(),
@@ -376,7 +376,7 @@ fn trust_hint(error: &TrustError) -> Option<String> {
         TrustError::Full(_) => "`wardroom plugin untrust` and `wardroom plugin unrevoke` make room.".to_owned(),
         TrustError::Changed => "Try again.".to_owned(),
         TrustError::Seal(_) => {
-            "Put the key's file back from a backup; without one, remove it, and `wardroom plugin reseal` in a terminal begins anew: it forgets every trusted key and keeps what is revoked.".to_owned()
+            "Put the key's file back from a backup; without one, `wardroom plugin reseal` in a terminal begins anew: it forgets every trusted key and keeps what is revoked.".to_owned()
         }
         _ => return None,
     })
@@ -391,6 +391,9 @@ impl From<SignError> for CommandError {
             error => {
                 let command = Self::blamed(blame, &error);
                 match error {
+                    SignError::Exists(_) => {
+                        command.hint("Name a file that is not there yet; without `--output` the file itself is signed.")
+                    }
                     SignError::Form { source: SignatureFormError::Signed(_), .. } => {
                         command.hint("`--replace` takes that signature away and puts yours in its place.")
                     }

@@ -7,19 +7,24 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A key's file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the key that rows are sealed with, `{}`, cannot be used: {source}", path.display())]
 pub struct SealError {
-    path: std::path::PathBuf,
+    path: PathBuf,
     source: std::io::Error,
 }
 
 impl SealError {
     pub(crate) fn is_missing(&self) -> bool {
         self.source.kind() == std::io::ErrorKind::NotFound
+    }
+
+    /// There is something, and it is no key.
+    fn is_damaged(&self) -> bool {
+        matches!(self.source.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::IsADirectory)
     }
 }
 
@@ -39,6 +44,22 @@ impl SealKey {
             found => found,
         };
         made().map(Self).map_err(|source| SealError { path: path.to_owned(), source })
+    }
+
+    /// Takes what stands in a key's place and is none out of the way, under a name that
+    /// says since when, for whoever wants to know what became of it. Answers the name,
+    /// where there was such a thing. What it sealed is lost.
+    pub(crate) fn set_damaged_aside(path: &Path, now_ms: i64) -> Result<Option<PathBuf>, SealError> {
+        match Self::read(path) {
+            Err(error) if error.is_damaged() => {
+                let mut aside = path.as_os_str().to_owned();
+                aside.push(format!(".damaged-{now_ms}"));
+                let aside = PathBuf::from(aside);
+                std::fs::rename(path, &aside).map_err(|source| SealError { path: path.to_owned(), source })?;
+                Ok(Some(aside))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The seal of texts. Each comes with its length, so that no two rows are one
@@ -96,5 +117,9 @@ mod tests {
         }
         std::fs::write(&path, b"short").unwrap();
         assert!(SealKey::read_or_make(&path).is_err_and(|error| !error.is_missing()), "what it sealed would be lost unseen");
+        let aside = SealKey::set_damaged_aside(&path, 7).unwrap().unwrap();
+        assert!(aside.ends_with("plugins.key.damaged-7") && std::fs::read(&aside).unwrap() == b"short");
+        SealKey::read_or_make(&path).unwrap();
+        assert_eq!(SealKey::set_damaged_aside(&path, 8).unwrap(), None, "a key that is one stays where it is");
     }
 }

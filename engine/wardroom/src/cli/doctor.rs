@@ -10,7 +10,7 @@ use wardroom_db::Filter;
 
 use super::error::CommandError;
 use super::show::{self, ERROR, GOOD, WARN};
-use crate::trust::TrustError;
+use crate::trust::TrustView;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArguments {
@@ -81,7 +81,7 @@ async fn look_at(wardroom: &crate::Wardroom) -> Result<Vec<Finding>, CommandErro
         finding("settings", Verdict::Good, "none: all defaults")
     });
     findings.push(vault_finding(wardroom));
-    findings.push(trust_finding(wardroom));
+    findings.extend(trust_findings(wardroom));
     findings.push(match wardroom.config().network.proxy.as_deref() {
         Some(proxy) => finding("network", Verdict::Note, format!("requests go through {proxy}")),
         None => finding("network", Verdict::Good, "requests go straight to the granted hosts"),
@@ -130,13 +130,28 @@ fn vault_finding(wardroom: &crate::Wardroom) -> Finding {
     }
 }
 
-/// Who is trusted, what is revoked, and where that is asked for.
-fn trust_finding(wardroom: &crate::Wardroom) -> Finding {
-    let view = match wardroom.trust_view() {
-        Ok(view) if view.altered => return finding("signatures", Verdict::Bad, TrustError::Altered.to_string()),
-        Ok(view) => view,
-        Err(error) => return finding("signatures", Verdict::Bad, error.to_string()),
-    };
+/// Who is trusted, what is revoked, where that is asked for, and whether it is what
+/// Wardroom left.
+fn trust_findings(wardroom: &crate::Wardroom) -> Vec<Finding> {
+    match wardroom.trust_view() {
+        Ok(view) => vec![seal_finding(wardroom, &view), signatures_finding(wardroom, &view)],
+        Err(error) => vec![finding("trust lists", Verdict::Bad, error.to_string())],
+    }
+}
+
+/// The lists' seal, and what the audit log tells of them.
+fn seal_finding(wardroom: &crate::Wardroom, view: &TrustView) -> Finding {
+    if let Some(problem) = &view.problem {
+        return finding("trust lists", Verdict::Bad, format!("{problem}: `wardroom plugin trusted`"));
+    }
+    match wardroom.database().audit_head() {
+        Ok(Some(_)) => finding("trust lists", Verdict::Good, "as they were sealed, and the audit log tells of no later ones"),
+        Ok(None) => finding("trust lists", Verdict::Good, "as they were sealed; without an audit log, older ones put back do not show"),
+        Err(error) => finding("trust lists", Verdict::Bad, error.to_string()),
+    }
+}
+
+fn signatures_finding(wardroom: &crate::Wardroom, view: &TrustView) -> Finding {
     let plugins = &wardroom.config().plugins;
     let rules = [SourceKind::File, SourceKind::Url, SourceKind::Oci].map(|kind| format!("{kind} {}", plugins.rule(kind).name()));
     let (keys, programs) = (view.trusted.len(), view.revoked.len());

@@ -77,6 +77,7 @@ impl ExposeArguments {
             true => format!("exposed as the tool {}", tool_name(&self.name)),
             false => "exposed already".to_owned(),
         };
+        show::warning(&self.name, wardroom.task_warning(&wardroom.task(&self.name)?)?.as_deref());
         moved(&self.name, self.json, &what)?;
         if !self.json {
             show_hint(WHO_CALLS);
@@ -102,6 +103,7 @@ impl ExposeArguments {
         let name = exposed.plugin.name();
         let tools: Vec<String> = exposed.functions.iter().map(|function| function_tool(name, function)).collect();
         let missing: Vec<String> = exposed.missing.iter().map(Scope::flag).collect();
+        show::warning(name.as_str(), exposed.warning.as_deref());
         if self.json {
             return show::json(&serde_json::json!({ "plugin": name, "functions": exposed.functions, "tools": tools, "missing": missing }));
         }

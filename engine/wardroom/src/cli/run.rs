@@ -23,7 +23,7 @@ use super::ask;
 use super::error::{CommandError, exit_code, show_hint};
 use super::grants::GrantFlags;
 use super::live::Terminal;
-use super::show::{self, BOLD, DIM, ERROR, QUOTE, WARN};
+use super::show::{self, BOLD, DIM, ERROR, QUOTE};
 use crate::execution::resolve::RunRequest;
 use crate::execution::{ExecuteError, Live};
 use crate::wardroom::Wardroom;
@@ -83,11 +83,9 @@ impl RunArguments {
         self.output.as_deref().map(check_output).transpose()?;
         let grants = Grants(wardroom.scopes(&base, &self.grants.texts()?)?);
         let request = self.request(wardroom, base)?;
-        let kind = request.source.plugin_source();
+        let provenance = request.source.provenance();
         let mut resolved = wardroom.resolve(request).await?;
-        if let Some(warning) = wardroom.run_warning(&resolved.program, kind)? {
-            show::line(&format!("{WARN}warning{WARN:#}: {}: {warning}", for_terminal_line(&resolved.program.name)));
-        }
+        show::warning(&resolved.program.name, wardroom.run_warning(&resolved.program, provenance)?.as_deref());
         if matches!(resolved.entry, Entry::Command { .. }) && !self.dry_run {
             resolved.input.stdin = read_stdin()?;
         }

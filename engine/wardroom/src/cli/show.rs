@@ -162,6 +162,13 @@ pub(super) fn duration(ms: u64) -> String {
     }
 }
 
+/// What a person should know of a program before it runs, where there is something.
+pub(super) fn warning(name: &str, warning: Option<&str>) {
+    if let Some(warning) = warning {
+        line(&format!("{WARN}warning{WARN:#}: {}: {warning}", for_terminal_line(name)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

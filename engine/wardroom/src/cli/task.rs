@@ -543,6 +543,7 @@ impl TaskRunArguments {
             offered: Map::new(),
         };
         let resolved = wardroom.resolve(task.request(run)).await?;
+        show::warning(&self.name, wardroom.task_warning(&task)?.as_deref());
         let plan = wardroom.authorize(resolved, wardroom_core::capability::Grants::default(), crate::schedule::operator_env)?;
         let program = task.definition.origin.display().to_string();
         RunArguments::of_stored(program, self.json).run(wardroom, plan).await

@@ -16,7 +16,7 @@ use wardroom_vault::SigningKey;
 use super::ask;
 use super::error::{CommandError, show_hint};
 use super::show::{self, BOLD, ERROR, WARN};
-use crate::trust::{TrustError, sign_file};
+use crate::trust::sign_file;
 use crate::wardroom::Wardroom;
 
 #[derive(Debug, clap::Subcommand)]
@@ -31,7 +31,7 @@ pub(super) enum TrustCommand {
         /// Your key's file
         #[arg(long, value_name = "KEYFILE")]
         key: PathBuf,
-        /// Where to write it (default: in the file's place)
+        /// A new file to write it to (default: in the file's place)
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
         /// Put your signature in the place of one that it carries
@@ -147,7 +147,14 @@ impl TrustCommand {
             Self::Trusted { json } => trusted(wardroom, json)?,
             Self::Revoke { digest, reason, json } => {
                 wardroom.revoke_program(digest, reason.as_deref()).await?;
-                done(json, json!({ "digest": digest, "done": "revoked" }), &format!("{digest}: revoked; no run of it begins any more"))?;
+                let uses = wardroom.uses_of(digest)?;
+                let words = match uses.words() {
+                    Some(words) => format!("{digest}: revoked; no run of it begins any more: {words}"),
+                    None => format!(
+                        "{digest}: revoked; nothing that is installed or saved here has these bytes, and they are refused when they come"
+                    ),
+                };
+                done(json, json!({ "digest": digest, "done": "revoked", "stops": uses }), &words)?;
             }
             Self::Unrevoke { digest, json } => return unrevoke(wardroom, digest, json).await,
             Self::Reseal { json } => return reseal(wardroom, json).await,
@@ -215,6 +222,12 @@ async fn reseal(wardroom: &Wardroom, json: bool) -> Result<ExitCode, CommandErro
     wardroom.check_altered()?;
     ask::person("lists that somebody else changed are sealed by a person", "wardroom plugin reseal")?;
     let view = wardroom.trust_view()?;
+    if let Some(problem) = &view.problem {
+        show::line(&format!("{ERROR}altered{ERROR:#}: {problem}"));
+    }
+    for lost in &view.unreadable {
+        show::line(&format!("{WARN}lost{WARN:#}: a revocation that cannot be read: {}", show::quoted_lines(lost)));
+    }
     for revoked in &view.revoked {
         show::line(&format!("stays revoked: {}", revoked.digest));
     }
@@ -225,7 +238,9 @@ async fn reseal(wardroom: &Wardroom, json: bool) -> Result<ExitCode, CommandErro
     if !ask::by_code("seal both lists so")? {
         return unchanged();
     }
-    wardroom.reseal_lists().await?;
+    for aside in wardroom.reseal_lists().await? {
+        show::line(&format!("the damaged key lies at {} now", for_terminal_line(&aside.display().to_string())));
+    }
     done(json, json!({ "done": "resealed" }), "sealed: nobody is trusted; what is revoked stays so")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -240,8 +255,11 @@ fn trusted(wardroom: &Wardroom, json: bool) -> Result<(), CommandError> {
     if json {
         return show::json(&view);
     }
-    if view.altered {
-        let altered = CommandError::from(TrustError::Altered);
+    for lost in &view.unreadable {
+        show::line(&format!("{WARN}unreadable{WARN:#}: a revocation of {}", show::quoted_lines(lost)));
+    }
+    if let Some(problem) = view.problem {
+        let altered = CommandError::from(problem);
         show::line(&format!("{ERROR}altered{ERROR:#}: {}", altered.message));
         altered.hints.iter().for_each(|hint| show_hint(hint));
     }

@@ -17,7 +17,7 @@ use wardroom_core::limit::{LimitError, Limits, MAX_PARAMS_BYTES, MAX_PROGRAM_BYT
 use wardroom_core::manifest::{Manifest, ManifestError, RequestError};
 use wardroom_core::param::{ParamError, ParamSpecs};
 use wardroom_core::plan::{Input, Plan, Resolved};
-use wardroom_core::plugin::{PluginName, SourceKind};
+use wardroom_core::plugin::PluginName;
 use wardroom_core::program::{Entry, Format, FormatError, Program, ProgramName};
 use wardroom_core::task::{Occasion, TaskId};
 use wardroom_db::{AuditEvent, DbError, GrantRecord};
@@ -29,7 +29,7 @@ use crate::audit::{self, event};
 use crate::execution::store::{StoreError, StoredProgram};
 use crate::home::Home;
 use crate::template;
-use crate::trust::{Admitted, TrustError};
+use crate::trust::{Admitted, Provenance, TrustError};
 use crate::wardroom::{OpenError, Wardroom};
 
 /// On whom the grants of a script that an assistant tries would hang. Nobody can
@@ -63,9 +63,9 @@ impl Source {
     }
 
     /// Where the plugin came from that the bytes are of.
-    pub(crate) fn plugin_source(&self) -> Option<SourceKind> {
+    pub(crate) fn provenance(&self) -> Option<Provenance> {
         match self {
-            Self::Task(stored, _) | Self::Installed(stored, _) | Self::Tool(stored, _) => stored.plugin_source(),
+            Self::Task(stored, _) | Self::Installed(stored, _) | Self::Tool(stored, _) => stored.provenance(),
             Self::File(_) | Self::FileOfTask(..) | Self::Given(..) => None,
         }
     }
@@ -351,7 +351,7 @@ impl Wardroom {
             Source::Installed(stored, subject) | Source::Tool(stored, subject) => (self.program_of(stored)?, subject.clone()),
             Source::Given(program, subject) => ((**program).clone(), subject.clone()),
         };
-        Ok((self.admit(program, source.plugin_source())?, subject))
+        Ok((self.admit(program, source.provenance())?, subject))
     }
 
     /// Step 2: with what was granted for this run, and what is stored for its

@@ -14,6 +14,7 @@ use wardroom_core::plugin::{PluginName, SourceKind};
 use wardroom_core::program::{Format, Program, ProgramName};
 
 use super::resolve::{ResolveError, read_program};
+use crate::trust::Provenance;
 use crate::wardroom::Wardroom;
 
 /// How old bytes are that may be swept: a day.
@@ -38,12 +39,15 @@ pub struct StoredProgram {
     /// Where that plugin came from; none: a file, as all did before this was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceKind>,
+    /// The digest of the manifest that a registry keeps them under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Digest>,
 }
 
 impl StoredProgram {
     /// Where these bytes came from, where they are of a plugin.
-    pub(crate) fn plugin_source(&self) -> Option<SourceKind> {
-        self.plugin.as_ref().map(|_| self.source.unwrap_or(SourceKind::File))
+    pub(crate) fn provenance(&self) -> Option<Provenance> {
+        self.plugin.as_ref().map(|_| Provenance { kind: self.source.unwrap_or(SourceKind::File), manifest: self.manifest })
     }
 }
 
@@ -154,6 +158,7 @@ impl Components {
             format: program.format,
             plugin: None,
             source: None,
+            manifest: None,
         };
         if self.load(&known).is_ok() {
             // As if it were new: no sweep takes it before the row is there that

@@ -19,7 +19,7 @@ use crate::execution::changed::Changed;
 use crate::seal::SealKey;
 use crate::task::definition::Task;
 use crate::template;
-use crate::trust::SignatureState;
+use crate::trust::{Provenance, SignatureState};
 use crate::wardroom::Wardroom;
 
 /// How two versions of a plugin differ.
@@ -165,7 +165,7 @@ impl Wardroom {
         let (functions, _) = self.plugin_functions(&before)?;
         if let Some(function) = functions.first() {
             let program = self.components().load(&before.stored(function))?;
-            drop(self.admit_plugin(program, before.source_kind())?);
+            drop(self.admit_plugin(program, before.provenance())?);
         }
         let detail = json!({ "digest": before.digest().to_string(), "before": plugin.digest().to_string() });
         let events = self.audited(|| audit::by_asker(self.clock.now(), event::PLUGIN_ROLLED_BACK, name.as_str(), detail))?;
@@ -219,7 +219,7 @@ impl Wardroom {
     /// Whose trusted signature the old bytes had, where the new have none by that key.
     fn signer_gone(&self, old: &Plugin, new: &Accepted) -> Result<Option<String>, PluginError> {
         let SignatureState::Trusted { signer, name } = self.plugin_view(old)?.signature.signature else { return Ok(None) };
-        let now = self.signature_view(new.program(), new.source.kind())?.signature;
+        let now = self.signature_view(new.program(), Provenance::from(&new.source))?.signature;
         let is_same = matches!(now, SignatureState::Trusted { signer: now, .. } if now == signer);
         Ok((!is_same).then_some(name))
     }

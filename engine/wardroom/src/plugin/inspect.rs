@@ -7,12 +7,11 @@ use serde_json::Value;
 use wardroom_core::capability::Capability;
 use wardroom_core::id::Digest;
 use wardroom_core::manifest::Manifest;
-use wardroom_core::plugin::SourceKind;
 use wardroom_core::program::{ProgramName, Shape};
 
 use super::words;
 use crate::execution::resolve::{ResolveError, read_program};
-use crate::trust::SignatureView;
+use crate::trust::{Provenance, SignatureView};
 use crate::wardroom::Wardroom;
 
 /// What a program is and asks for, as shown before anybody runs it.
@@ -70,7 +69,7 @@ impl Wardroom {
             name: program.name.clone(),
             digest: program.digest,
             size: program.bytes.len(),
-            signature: self.signature_view(&program, SourceKind::File)?,
+            signature: self.signature_view(&program, Provenance::FILE)?,
             requests: manifest.as_ref().map(Manifest::request_texts),
             reasons: manifest.as_ref().map(|manifest| manifest.reasons.clone()).unwrap_or_default(),
             notes: compared.map(|manifest| words::differences(manifest, &inspection.imports)).unwrap_or_default(),

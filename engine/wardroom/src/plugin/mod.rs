@@ -31,7 +31,7 @@ use wardroom_core::clock::Timestamp;
 use wardroom_core::credential::CredentialName;
 use wardroom_core::id::Digest;
 use wardroom_core::limit::{MAX_PLUGIN_FUNCTIONS, MAX_PLUGIN_METADATA, MAX_PLUGINS};
-use wardroom_core::plugin::{PluginName, PluginNameError, PluginSource, SourceKind};
+use wardroom_core::plugin::{PluginName, PluginNameError, PluginSource};
 use wardroom_core::program::Format;
 use wardroom_core::text::nearest;
 use wardroom_db::{DbError, PluginRecord, Standing};
@@ -40,7 +40,7 @@ use crate::execution::grants::GrantError;
 use crate::execution::resolve::ResolveError;
 use crate::execution::store::{StoreError, StoredProgram};
 use crate::seal::{SealError, SealKey};
-use crate::trust::{SignatureView, TrustError};
+use crate::trust::{Provenance, SignatureView, TrustError};
 use crate::wardroom::{OpenError, Wardroom};
 use seal::{details_hash, holds};
 
@@ -279,11 +279,11 @@ impl Plugin {
         &self.summary
     }
 
-    /// What kind of place its bytes came from.
+    /// Where its bytes came from, as it was sealed.
     #[must_use]
-    pub fn source_kind(&self) -> SourceKind {
+    pub fn provenance(&self) -> Provenance {
         // What was installed before sources were kept came from a file.
-        self.summary.source.as_ref().map_or(SourceKind::File, PluginSource::kind)
+        self.summary.source.as_ref().map_or(Provenance::FILE, Provenance::from)
     }
 
     fn view(&self, previous: Option<Digest>, exposed: Vec<String>, signature: SignatureView) -> PluginView {
@@ -314,7 +314,8 @@ impl Plugin {
             digest: self.digest(),
             format: self.record.format,
             plugin: Some(self.name().clone()),
-            source: Some(self.source_kind()),
+            source: Some(self.provenance().kind),
+            manifest: self.provenance().manifest,
         }
     }
 }
@@ -397,7 +398,7 @@ impl Wardroom {
         let of = |plugin: &Plugin| {
             let own = exposed.iter().filter(|found| found.plugin == *plugin.name()).map(|found| found.function.clone());
             let before = previous.iter().find(|(name, _)| name == plugin.name()).map(|(_, digest)| *digest);
-            let signature = self.signer_view(&lists, plugin.digest(), plugin.summary.signer, plugin.source_kind());
+            let signature = self.signer_view(&lists, plugin.digest(), plugin.summary.signer, plugin.provenance());
             plugin.view(before, own.collect(), signature)
         };
         Ok(plugins.iter().map(of).collect())
@@ -414,7 +415,7 @@ impl Wardroom {
         let (functions, _) = self.plugin_functions(&plugin)?;
         let Some(first) = functions.first() else { return Err(PluginError::Altered(name.clone())) };
         let program = self.components().load(&plugin.stored(first))?;
-        let (admitted, signer) = self.admit_plugin(program, plugin.source_kind())?;
+        let (admitted, signer) = self.admit_plugin(program, plugin.provenance())?;
         let program = admitted.program();
         let (summary, _) = self.describe_plugin(name, program).await?;
         // Another build may word what it found in another way; what counts is

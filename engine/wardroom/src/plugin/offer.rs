@@ -8,7 +8,7 @@ use wardroom_core::signature::SignerKey;
 
 use super::PluginError;
 use crate::execution::resolve::read_program;
-use crate::trust::Admitted;
+use crate::trust::{Admitted, Provenance};
 use crate::wardroom::Wardroom;
 
 /// A program that may become a plugin. Nothing of it has been looked at yet but
@@ -38,7 +38,7 @@ impl Accepted {
 impl Wardroom {
     /// Judges bytes before anything of them is looked at.
     pub(super) fn accept(&self, offer: Offer) -> Result<Accepted, PluginError> {
-        let (admitted, signer) = self.admit_plugin(offer.program, offer.source.kind())?;
+        let (admitted, signer) = self.admit_plugin(offer.program, Provenance::from(&offer.source))?;
         Ok(Accepted { admitted, source: offer.source, signer })
     }
 

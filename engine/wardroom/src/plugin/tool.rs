@@ -130,6 +130,8 @@ pub struct Exposed {
     pub functions: Vec<String>,
     /// What the plugin asks for and its tools were not granted.
     pub missing: Vec<Scope>,
+    /// What the operator should know of its signature.
+    pub warning: Option<String>,
 }
 
 impl Wardroom {
@@ -216,13 +218,18 @@ impl Wardroom {
     ///
     /// # Errors
     ///
+    /// [`PluginError::Trust`] where its bytes are not run at all,
     /// [`PluginError::Surplus`] for a grant that the plugin does not ask for,
     /// [`PluginError::NoCredential`], and what finding the plugin says.
     pub async fn expose_functions(&self, name: &str, base: &Path, scopes: &[Scope]) -> Result<Exposed, PluginError> {
         let (plugin, functions) = self.functions_named(name)?;
         let program = functions.first().ok_or(PluginError::Nothing)?;
         let program = self.components().load(&plugin.stored(program))?;
-        let manifest = self.manifest(&program).await?;
+        // A tool that no call gets through to is none.
+        let admitted = self.admit(program, Some(plugin.provenance()))?;
+        let program = admitted.program();
+        let warning = self.run_warning(program, Some(plugin.provenance()))?;
+        let manifest = self.manifest(program).await?;
         let requests = self.standing_requests(manifest.as_ref(), base)?;
         check_asked(manifest.as_ref(), &requests, scopes)?;
         for scope in scopes {
@@ -244,7 +251,7 @@ impl Wardroom {
         }
         self.tell_changed(&[Changed::Tools]).await;
         let missing = self.lacking(&plugin, &names, &requests)?;
-        Ok(Exposed { plugin, functions: names, missing })
+        Ok(Exposed { plugin, functions: names, missing, warning })
     }
 
     /// Exposes them no more, and takes from their tools what they were granted.

@@ -316,9 +316,15 @@ impl Wardroom {
     ///
     /// # Errors
     ///
-    /// [`TaskError::Unknown`], or [`TaskError::Db`].
+    /// [`TaskError::Unknown`], [`TaskError::Resolve`] where its bytes are not run at
+    /// all, or [`TaskError::Db`].
     pub async fn expose(&self, name: &str, is_exposed: bool) -> Result<bool, TaskError> {
         let (task, now) = (self.task(name)?, self.clock.now());
+        if is_exposed {
+            // A tool that no call gets through to is none.
+            let stored = &task.definition.program;
+            drop(self.admit(self.program_of(stored)?, stored.provenance()).map_err(ResolveError::from)?);
+        }
         let event = if is_exposed { event::TASK_EXPOSED } else { event::TASK_UNEXPOSED };
         let detail = serde_json::json!({ "digest": task.record.digest.to_string() });
         let events = self.audited(|| audit::by_asker(now, event, name, detail))?;
@@ -327,6 +333,20 @@ impl Wardroom {
             self.tell_changed(&[Changed::Tools, Changed::Task(task.name().clone())]).await;
         }
         Ok(is_changed)
+    }
+
+    /// What the operator should know of the signature of what a task runs.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Store`], or [`TaskError::Resolve`] where nobody can tell who is
+    /// trusted.
+    pub fn task_warning(&self, task: &Task) -> Result<Option<String>, TaskError> {
+        let stored = &task.definition.program;
+        if stored.provenance().is_none() {
+            return Ok(None);
+        }
+        Ok(self.run_warning(&self.program_of(stored)?, stored.provenance()).map_err(ResolveError::from)?)
     }
 
     /// Removes a task with its grants and state. Its executions stay. By

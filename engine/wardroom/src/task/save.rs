@@ -206,7 +206,8 @@ impl Wardroom {
                 digest: program.digest,
                 format: program.format,
                 plugin: source.plugin().cloned(),
-                source: source.plugin_source(),
+                source: source.provenance().map(|provenance| provenance.kind),
+                manifest: source.provenance().and_then(|provenance| provenance.manifest),
             },
             origin,
             args: draft.args.clone(),
@@ -234,7 +235,8 @@ impl Wardroom {
             // Kept by one program, and read by another that nobody looked at.
             forgets_state: matches!(saving.bytes, Bytes::Given(_)),
         };
-        let warnings = self.warnings(&plan, &grants)?;
+        let mut warnings = self.warnings(&plan, &grants)?;
+        warnings.extend(self.run_warning(&program, source.provenance()).map_err(crate::execution::resolve::ResolveError::from)?);
         Ok(Judged { id, terms, program, plan, warnings, at: now })
     }
 

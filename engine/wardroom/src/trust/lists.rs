@@ -5,7 +5,8 @@
 //! does the head alone; where all of it is gone, the key's file tells that there
 //! was something. What does not show here is a whole older state that was put back
 //! with its own head: a process that saw a later one refuses it, and so does
-//! `wardroom audit verify`, which remembers the version of the last change.
+//! every change of them, `doctor` and `wardroom audit verify`, where the audit log
+//! remembers the version of the last change.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
@@ -17,10 +18,10 @@ use wardroom_core::id::Digest;
 use wardroom_core::program::Program;
 use wardroom_core::signature::SignerKey;
 use wardroom_core::text::for_terminal_line;
-use wardroom_db::{AuditEvent, AuditFilter, DbError, RevokedRecord, SignerRecord, TrustChange, TrustHead, TrustRecord};
+use wardroom_db::{AuditEvent, AuditFilter, AuditRecord, DbError, RevokedRecord, SignerRecord, TrustChange, TrustHead, TrustRecord};
 use wardroom_vault::signer::check_signer;
 
-use super::{RevokedView, SignatureState, TrustError};
+use super::{Provenance, RevokedView, SignatureState, TrustError};
 use crate::audit::{self, event};
 use crate::seal::{SealKey, is_same};
 use crate::wardroom::Wardroom;
@@ -35,6 +36,15 @@ pub const MAX_SIGNER_NAME: usize = 64;
 pub const MAX_REASON: usize = 1024;
 /// What audit events about the lists are about.
 pub const TRUST_SUBJECT: &str = "trust";
+/// Events that every change of the lists leaves, and nothing else does. A plugin or
+/// a task may be called as the subject is.
+const OWN_EVENTS: [&str; 5] =
+    [event::SIGNER_TRUSTED, event::SIGNER_UNTRUSTED, event::PROGRAM_REVOKED, event::PROGRAM_UNREVOKED, event::TRUST_RESEALED];
+/// How often one who finds the lists changed by others begins again. Each time,
+/// somebody else got on.
+const MAX_TRIES: usize = 64;
+/// The highest version that the database keeps.
+const MAX_VERSION: u64 = i64::MAX.unsigned_abs();
 
 /// Both lists, as they were sealed.
 #[derive(Debug, Default)]
@@ -47,8 +57,14 @@ pub struct TrustView {
     pub trusted: Vec<TrustedView>,
     /// What is revoked, in order of digests.
     pub revoked: Vec<RevokedBytes>,
-    /// They are not as they were sealed: nothing is run.
+    /// They are not as Wardroom left them.
     pub altered: bool,
+    /// What stands in revocations that cannot be read, in the place of a digest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
+    /// How they are not as Wardroom left them.
+    #[serde(skip)]
+    pub problem: Option<TrustError>,
 }
 
 /// Somebody who is trusted.
@@ -80,14 +96,21 @@ impl TrustLists {
         self.0.signers.get(found).map(|record| record.name.as_str())
     }
 
-    pub(super) fn revocation(&self, digest: Digest) -> Option<RevokedView> {
+    fn revocation(&self, digest: Digest) -> Option<RevokedView> {
         let found = self.0.revoked.binary_search_by_key(&digest, |record| record.digest).ok()?;
         self.0.revoked.get(found).map(revoked_view)
     }
 
-    pub(super) fn check_revoked(&self, program: &Program) -> Result<(), TrustError> {
-        let Some(RevokedView { reason, .. }) = self.revocation(program.digest) else { return Ok(()) };
-        Err(TrustError::Revoked { name: program.name.clone(), digest: program.digest, reason })
+    /// The revocation of bytes, by their own digest or by that of the manifest which
+    /// they came with, and the digest that it names.
+    pub(super) fn revocation_of(&self, digest: Digest, provenance: Option<Provenance>) -> Option<(Digest, RevokedView)> {
+        let known_by = [Some(digest), provenance.and_then(|provenance| provenance.manifest)];
+        known_by.into_iter().flatten().find_map(|digest| self.revocation(digest).map(|revoked| (digest, revoked)))
+    }
+
+    pub(super) fn check_revoked(&self, program: &Program, provenance: Option<Provenance>) -> Result<(), TrustError> {
+        let Some((digest, RevokedView { reason, .. })) = self.revocation_of(program.digest, provenance) else { return Ok(()) };
+        Err(TrustError::Revoked { name: program.name.clone(), digest, reason })
     }
 
     pub(super) fn state(&self, signer: Option<SignerKey>) -> SignatureState {
@@ -125,6 +148,12 @@ impl KeyPlaces {
             Err(error) if error.is_missing() => Ok(SealKey::read_or_make(&self.fresh)?),
             key => Ok(key?),
         }
+    }
+
+    /// What is no key goes out of the way; answers where it is now.
+    fn set_damaged_aside(&self, now: Timestamp) -> Result<Vec<PathBuf>, TrustError> {
+        let aside = [&self.settled, &self.fresh].map(|path| SealKey::set_damaged_aside(path, now.ms()));
+        aside.into_iter().filter_map(Result::transpose).map(|aside| aside.map_err(TrustError::from)).collect()
     }
 
     /// Its second name goes only when the first is there. Whoever comes next does it
@@ -203,19 +232,16 @@ impl Wardroom {
     ///
     /// [`TrustError::Db`].
     pub fn trust_view(&self) -> Result<TrustView, TrustError> {
-        let altered = match self.trust_lists() {
-            Ok(_) => false,
-            // Without the key, nobody can tell.
-            Err(TrustError::Altered | TrustError::Seal(_)) => true,
-            Err(error) => return Err(error),
-        };
-        let record = self.db.readable_trust()?;
+        let problem = self.trust_problem()?;
+        let found = self.db.readable_trust()?;
         let trusted = |SignerRecord { signer, name, trusted_at }| TrustedView { signer, name, trusted_at };
         let revoked = |record: RevokedRecord| RevokedBytes { digest: record.digest, revoked: revoked_view(&record) };
         Ok(TrustView {
-            trusted: record.signers.into_iter().map(trusted).collect(),
-            revoked: record.revoked.into_iter().map(revoked).collect(),
-            altered,
+            trusted: found.lists.signers.into_iter().map(trusted).collect(),
+            revoked: found.lists.revoked.into_iter().map(revoked).collect(),
+            altered: problem.is_some(),
+            unreadable: found.lost,
+            problem,
         })
     }
 
@@ -230,7 +256,7 @@ impl Wardroom {
         let detail = json!({ "signer": signer.to_string(), "name": name });
         self.change_lists(event::SIGNER_TRUSTED, detail, |record| {
             check_free(record, signer, &name)?;
-            record.signers.push(SignerRecord { signer, name, trusted_at });
+            record.signers.push(SignerRecord { signer, name: name.clone(), trusted_at });
             Ok(())
         })
         .await
@@ -288,7 +314,7 @@ impl Wardroom {
             if record.revoked.len() >= MAX_REVOKED {
                 return Err(TrustError::Full(MAX_REVOKED));
             }
-            record.revoked.push(RevokedRecord { digest, reason, revoked_at });
+            record.revoked.push(RevokedRecord { digest, reason: reason.clone(), revoked_at });
             Ok(())
         })
         .await
@@ -319,23 +345,28 @@ impl Wardroom {
 
     /// Seals lists anew that somebody else changed: what is revoked stays so, and
     /// nobody is trusted any more. For a person at a terminal alone, who saw what
-    /// stands there.
+    /// stands there. Answers where a damaged key lies now.
     ///
     /// # Errors
     ///
-    /// [`TrustError::Intact`] where nothing is wrong with them, and those of changing
-    /// the lists.
-    pub async fn reseal_lists(&self) -> Result<(), TrustError> {
+    /// [`TrustError::Intact`] where nothing is wrong with them, what is still wrong
+    /// with them afterwards, and those of changing the lists.
+    pub async fn reseal_lists(&self) -> Result<Vec<PathBuf>, TrustError> {
         self.check_altered()?;
-        let record = self.db.readable_trust()?;
-        let detail = json!({ "revoked": record.revoked.len(), "untrusted": record.signers.len() });
-        // Its head is anybody's, and so is the version in it.
-        let next = TrustRecord { head: None, signers: Vec::new(), revoked: record.revoked };
-        let sealed = self.sealed_anew(next, event::TRUST_RESEALED, detail)?;
+        let found = self.db.readable_trust()?;
+        let detail =
+            json!({ "revoked": found.lists.revoked.len(), "untrusted": found.lists.signers.len(), "unreadable": found.lost.len() });
+        let aside = self.trust_key().set_damaged_aside(self.clock.now())?;
+        // The head is anybody's, and so is the version in it.
+        let told = self.last_told()?.as_ref().and_then(told_version).filter(|version| *version < MAX_VERSION);
+        let next = TrustRecord { head: None, signers: Vec::new(), revoked: found.lists.revoked };
+        let sealed = self.sealed_anew(next, told.unwrap_or(0), event::TRUST_RESEALED, detail)?;
         if self.db.replace_trust(sealed.next, sealed.events).await? == TrustChange::Done {
             sealed.places.settle();
         }
-        Ok(())
+        // A person says what counts from now on; whatever was read before does not.
+        *self.trust.lists.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.trust_problem()?.map_or(Ok(aside), Err)
     }
 
     /// Whether the lists need a new seal, before anybody is asked.
@@ -344,10 +375,16 @@ impl Wardroom {
     ///
     /// [`TrustError::Intact`] where they do not, [`TrustError::Db`].
     pub fn check_altered(&self) -> Result<(), TrustError> {
+        self.trust_problem()?.map_or(Err(TrustError::Intact), |_| Ok(()))
+    }
+
+    /// How the lists are not as Wardroom left them, as far as that shows.
+    fn trust_problem(&self) -> Result<Option<TrustError>, TrustError> {
         match self.trust_lists() {
-            Ok(_) => Err(TrustError::Intact),
-            Err(TrustError::Db(error)) => Err(error.into()),
-            Err(_) => Ok(()),
+            Ok(_) => Ok(self.lists_contradict_audit()?.then_some(TrustError::PutBack)),
+            // Without the key, nobody can tell.
+            Err(error @ (TrustError::Altered | TrustError::Seal(_))) => Ok(Some(error)),
+            Err(error) => Err(error),
         }
     }
 
@@ -355,29 +392,40 @@ impl Wardroom {
         &self,
         event: &'static str,
         detail: Value,
-        change: impl FnOnce(&mut TrustRecord) -> Result<(), TrustError>,
+        change: impl Fn(&mut TrustRecord) -> Result<(), TrustError>,
     ) -> Result<(), TrustError> {
-        let lists = self.trust_lists()?;
-        let mut next = self.sealed_lists()?;
-        if next != lists.0 {
-            return Err(TrustError::Changed);
+        for _ in 0..MAX_TRIES {
+            let lists = self.trust_lists()?;
+            let mut next = self.sealed_lists()?;
+            if next != lists.0 {
+                continue;
+            }
+            // A seal over an older state would make it the state that counts.
+            if self.lists_contradict_audit()? {
+                return Err(TrustError::PutBack);
+            }
+            let seen = next.head.clone();
+            change(&mut next)?;
+            let above = seen.as_ref().map_or(0, |head| head.version);
+            let sealed = self.sealed_anew(next, above, event, detail.clone())?;
+            if self.db.change_trust(seen, sealed.next, sealed.events).await? == TrustChange::Done {
+                sealed.places.settle();
+                return Ok(());
+            }
         }
-        let seen = next.head.clone();
-        change(&mut next)?;
-        let sealed = self.sealed_anew(next, event, detail)?;
-        match self.db.change_trust(seen, sealed.next, sealed.events).await? {
-            TrustChange::Done => sealed.places.settle(),
-            TrustChange::Changed => return Err(TrustError::Changed),
-        }
-        Ok(())
+        Err(TrustError::Changed)
     }
 
-    /// Gives lists a seal, and a version above that which they have.
-    fn sealed_anew(&self, mut next: TrustRecord, event: &'static str, mut detail: Value) -> Result<SealedAnew, TrustError> {
+    /// Gives lists a seal, and a version above another.
+    fn sealed_anew(&self, mut next: TrustRecord, above: u64, event: &'static str, mut detail: Value) -> Result<SealedAnew, TrustError> {
         let (places, now) = (self.trust_key(), self.clock.now());
         let key = places.read_or_make()?;
         // A time, so that it is above all that were, also where rows forget which.
-        let version = u64::try_from(now.ms()).unwrap_or(0).max(next.head.as_ref().map_or(0, |head| head.version).saturating_add(1));
+        let version = u64::try_from(now.ms()).unwrap_or(0).max(above.saturating_add(1));
+        if version > MAX_VERSION {
+            // None that a clock ever gave: what would be stored is not what was sealed.
+            return Err(TrustError::Altered);
+        }
         next.signers.sort_unstable_by_key(|record| record.signer);
         next.revoked.sort_unstable_by_key(|record| record.digest);
         next.head = Some(TrustHead { version, seal: seal(&key, version, &next) });
@@ -391,11 +439,38 @@ impl Wardroom {
     /// The audit log remembers another version of the lists than there is: a whole
     /// older state was put back. Nothing, where the log says nothing of them.
     pub(crate) fn lists_contradict_audit(&self) -> Result<bool, DbError> {
-        let filter = AuditFilter { subject: Some(TRUST_SUBJECT.to_owned()), limit: 1, ..AuditFilter::default() };
-        let last = self.db.audit(&filter)?.into_iter().next();
-        let Some(version) = last.and_then(|last| last.detail.get("version")?.as_u64()) else { return Ok(false) };
-        Ok(self.db.trust_head()?.is_none_or(|head| head.version != version))
+        let head = || match self.db.trust_head() {
+            Err(DbError::Damaged { .. }) => Ok(None),
+            head => head,
+        };
+        for _ in 0..MAX_TRIES {
+            let seen = head()?;
+            let Some(last) = self.last_told()? else { return Ok(false) };
+            let version = told_version(&last);
+            if version.is_some() && version == seen.as_ref().map(|head| head.version) {
+                return Ok(false);
+            }
+            // Others change them meanwhile: both were read at two moments.
+            if head()? == seen {
+                return Ok(true);
+            }
+        }
+        Ok(true)
     }
+
+    /// The last change of the lists that the audit log tells of.
+    fn last_told(&self) -> Result<Option<AuditRecord>, DbError> {
+        let newest = |event: &str| {
+            let filter = AuditFilter { event: Some(event.to_owned()), limit: 1, ..AuditFilter::default() };
+            self.db.audit(&filter).map(|found| found.into_iter().next())
+        };
+        let found = OWN_EVENTS.into_iter().map(newest).collect::<Result<Vec<_>, DbError>>()?;
+        Ok(found.into_iter().flatten().max_by_key(|record| record.seq))
+    }
+}
+
+fn told_version(told: &AuditRecord) -> Option<u64> {
+    told.detail.get("version")?.as_u64()
 }
 
 fn check_free(record: &TrustRecord, signer: SignerKey, name: &str) -> Result<(), TrustError> {

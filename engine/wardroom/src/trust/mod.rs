@@ -15,6 +15,7 @@
 
 mod lists;
 mod sign;
+mod uses;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +24,7 @@ use serde::Serialize;
 use wardroom_core::blame::Blame;
 use wardroom_core::clock::Timestamp;
 use wardroom_core::id::Digest;
-use wardroom_core::plugin::SourceKind;
+use wardroom_core::plugin::{PluginSource, SourceKind};
 use wardroom_core::program::{Format, Program};
 use wardroom_core::signature::SignerKey;
 use wardroom_core::text::for_terminal_line;
@@ -37,6 +38,7 @@ use crate::wardroom::Wardroom;
 
 pub use lists::{MAX_REASON, MAX_REVOKED, MAX_SIGNER_NAME, MAX_SIGNERS, RevokedBytes, TRUST_SUBJECT, TrustLists, TrustView, TrustedView};
 pub use sign::{SignError, SignedFile, sign_file};
+pub use uses::Uses;
 
 /// Programs of which it is kept in memory who signed them.
 const KEPT_SIGNATURES: usize = 256;
@@ -84,6 +86,11 @@ pub enum TrustError {
     /// The lists are not as they were sealed.
     #[error("the lists of trusted keys and revoked bytes were changed in the database by somebody else than Wardroom, so nothing is run")]
     Altered,
+    /// The audit log tells of later ones.
+    #[error(
+        "the lists of trusted keys and revoked bytes are not those of the last change that the audit log tells of: somebody else than Wardroom put older ones back"
+    )]
+    PutBack,
     /// No name for a signer.
     #[error("`{}` names no signer: expected 1 to {MAX_SIGNER_NAME} visible characters, without blanks at its ends", for_terminal_line(.0))]
     Name(String),
@@ -154,6 +161,32 @@ const fn place(kind: SourceKind) -> &'static str {
         SourceKind::File => "a file",
         SourceKind::Url => "an address",
         SourceKind::Oci => "a registry",
+    }
+}
+
+/// What of a plugin's source decides whether its bytes are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Provenance {
+    /// What kind of place they came from.
+    pub kind: SourceKind,
+    /// The digest of the manifest that a registry keeps them under. It is what the
+    /// plugin is known by there, so that a revocation may name it.
+    pub manifest: Option<Digest>,
+}
+
+impl Provenance {
+    /// A file.
+    pub(crate) const FILE: Self = Self { kind: SourceKind::File, manifest: None };
+}
+
+impl From<&PluginSource> for Provenance {
+    fn from(source: &PluginSource) -> Self {
+        let manifest = match source {
+            PluginSource::Oci(oci) => Some(oci.digest()),
+            // An address names the bytes' own digest.
+            PluginSource::File(_) | PluginSource::Url(_) => None,
+        };
+        Self { kind: source.kind(), manifest }
     }
 }
 
@@ -270,15 +303,16 @@ pub(crate) struct Trust {
 
 impl Wardroom {
     /// The gate: a program whose bytes are not revoked and, where it is of a plugin
-    /// from `source`, signed as the settings ask for.
+    /// of this provenance, signed as the settings ask for.
     ///
     /// # Errors
     ///
     /// [`TrustError`] says why it is not run.
-    pub(crate) fn admit(&self, program: Program, source: Option<SourceKind>) -> Result<Admitted, TrustError> {
+    pub(crate) fn admit(&self, program: Program, provenance: Option<Provenance>) -> Result<Admitted, TrustError> {
         let lists = self.trust_lists()?;
-        lists.check_revoked(&program)?;
-        if let Some(kind) = source.filter(|kind| self.config.plugins.rule(*kind) == SignedRule::Enforce) {
+        lists.check_revoked(&program, provenance)?;
+        let kind = provenance.map(|provenance| provenance.kind);
+        if let Some(kind) = kind.filter(|kind| self.config.plugins.rule(*kind) == SignedRule::Enforce) {
             let signed = self.signature_of(&program).map_err(|source| TrustError::Signature { name: program.name.clone(), source })?;
             check_signed(&lists, &program, kind, signed)?;
         }
@@ -287,9 +321,9 @@ impl Wardroom {
 
     /// The same of a program that is to become a plugin: a signature that does not
     /// hold is refused under every rule. Answers who signed, too.
-    pub(crate) fn admit_plugin(&self, program: Program, kind: SourceKind) -> Result<(Admitted, Option<SignerKey>), TrustError> {
+    pub(crate) fn admit_plugin(&self, program: Program, provenance: Provenance) -> Result<(Admitted, Option<SignerKey>), TrustError> {
         let signed = self.signature_of(&program).map_err(|source| TrustError::Signature { name: program.name.clone(), source })?;
-        Ok((self.admit(program, Some(kind))?, signed.map(Verified::signer)))
+        Ok((self.admit(program, Some(provenance))?, signed.map(Verified::signer)))
     }
 
     /// One key that is trusted signed both.
@@ -303,18 +337,24 @@ impl Wardroom {
     /// # Errors
     ///
     /// [`TrustError::Altered`], [`TrustError::Seal`], or [`TrustError::Db`].
-    pub(crate) fn signature_view(&self, program: &Program, kind: SourceKind) -> Result<SignatureView, TrustError> {
+    pub(crate) fn signature_view(&self, program: &Program, provenance: Provenance) -> Result<SignatureView, TrustError> {
         let lists = self.trust_lists()?;
         let state = match self.signature_of(program) {
             Ok(signed) => lists.state(signed.map(Verified::signer)),
             Err(error) => SignatureState::Invalid { reason: error.to_string() },
         };
-        Ok(self.standing(&lists, program.digest, state, kind))
+        Ok(self.standing(&lists, program.digest, state, provenance))
     }
 
     /// How bytes stand of which it was found out before who signed them.
-    pub(crate) fn signer_view(&self, lists: &TrustLists, digest: Digest, signer: Option<SignerKey>, kind: SourceKind) -> SignatureView {
-        self.standing(lists, digest, lists.state(signer), kind)
+    pub(crate) fn signer_view(
+        &self,
+        lists: &TrustLists,
+        digest: Digest,
+        signer: Option<SignerKey>,
+        provenance: Provenance,
+    ) -> SignatureView {
+        self.standing(lists, digest, lists.state(signer), provenance)
     }
 
     /// What whoever runs a program should know of its signature, where it is of a
@@ -323,12 +363,14 @@ impl Wardroom {
     /// # Errors
     ///
     /// [`TrustError::Altered`], [`TrustError::Seal`], or [`TrustError::Db`].
-    pub fn run_warning(&self, program: &Program, source: Option<SourceKind>) -> Result<Option<String>, TrustError> {
-        let Some(kind) = source.filter(|kind| self.config.plugins.rule(*kind) != SignedRule::Off) else { return Ok(None) };
-        Ok(self.signature_view(program, kind)?.warning)
+    pub fn run_warning(&self, program: &Program, provenance: Option<Provenance>) -> Result<Option<String>, TrustError> {
+        let is_asked = |provenance: &Provenance| self.config.plugins.rule(provenance.kind) != SignedRule::Off;
+        let Some(provenance) = provenance.filter(is_asked) else { return Ok(None) };
+        Ok(self.signature_view(program, provenance)?.warning)
     }
 
-    fn standing(&self, lists: &TrustLists, digest: Digest, signature: SignatureState, kind: SourceKind) -> SignatureView {
+    fn standing(&self, lists: &TrustLists, digest: Digest, signature: SignatureState, provenance: Provenance) -> SignatureView {
+        let kind = provenance.kind;
         let is_trusted = matches!(signature, SignatureState::Trusted { .. });
         let warning = match self.config.plugins.rule(kind) {
             SignedRule::Off => None,
@@ -339,7 +381,7 @@ impl Wardroom {
                 place(kind)
             )),
         };
-        SignatureView { signature, revoked: lists.revocation(digest), warning }
+        SignatureView { signature, revoked: lists.revocation_of(digest, Some(provenance)).map(|(_, revoked)| revoked), warning }
     }
 
     /// Who signed these bytes: found out once for them in this process.

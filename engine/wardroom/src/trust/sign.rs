@@ -49,6 +49,12 @@ pub enum SignError {
     /// There is nothing that could be written.
     #[error("`{}` is a template's name: expected a file", .0.display())]
     Template(PathBuf),
+    /// There is something already where it is to be written.
+    #[error("there is a file `{}` already, and none is written over", .0.display())]
+    Exists(PathBuf),
+    /// It would be written over the key.
+    #[error("`{}` is the key's own file: it is never written over", .0.display())]
+    OverKey(PathBuf),
     /// The file that is written.
     #[error("`{}` cannot be written: {source}", path.display())]
     Write {
@@ -93,7 +99,8 @@ pub struct SignedFile {
     pub replaced: Option<SignerKey>,
 }
 
-/// Signs a program's file with the key of another: in its place, or into `output`.
+/// Signs a program's file with the key of another: in its place, or into `output`,
+/// which is a new file.
 /// One that carries a signature gets another only where `replace` says so.
 ///
 /// # Errors
@@ -103,7 +110,8 @@ pub fn sign_file(file: &Path, key: &Path, output: Option<&Path>, replace: bool) 
     if template::of_path(file).is_some() {
         return Err(SignError::Template(file.to_owned()));
     }
-    let key = SigningKey::read(key)?;
+    let key_file = key;
+    let key = SigningKey::read(key_file)?;
     let (program, real) = read_program(&ProgramName { path: file.to_owned(), function: None })?;
     let form = |source| SignError::Form { path: file.to_owned(), source };
     let before = Carried::find(program.format, &program.bytes).map_err(form)?;
@@ -115,9 +123,37 @@ pub fn sign_file(file: &Path, key: &Path, output: Option<&Path>, replace: bool) 
     }
     // A link is followed: what it leads to is what was read.
     let place = output.unwrap_or(&real);
-    write(place, &real, &signed).map_err(|source| SignError::Write { path: place.to_owned(), source })?;
+    let failed = |source| SignError::Write { path: place.to_owned(), source };
+    if is_same_file(place, key_file).map_err(failed)? {
+        return Err(SignError::OverKey(place.to_owned()));
+    }
+    let claimed = output.map(claim).transpose()?;
+    let written = write(place, &real, &signed).map_err(failed);
+    if let Some(claimed) = claimed.filter(|_| written.is_err()) {
+        drop(std::fs::remove_file(claimed));
+    }
+    written?;
     let digest = Digest::from_bytes(sha2::Sha256::digest(&signed).into());
     Ok(SignedFile { file: place.to_owned(), digest, signer: key.signer(), replaced: before.map(|carried| carried.signer()) })
+}
+
+/// Whatever the names are, and links to them.
+fn is_same_file(place: &Path, key: &Path) -> std::io::Result<bool> {
+    let place = match std::fs::metadata(place) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        place => place?,
+    };
+    let key = std::fs::metadata(key)?;
+    Ok((place.dev(), place.ino()) == (key.dev(), key.ino()))
+}
+
+/// An empty file of a name that nothing has: what takes its place takes nobody else's.
+fn claim(place: &Path) -> Result<&Path, SignError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(place) {
+        Ok(_) => Ok(place),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(SignError::Exists(place.to_owned())),
+        Err(source) => Err(SignError::Write { path: place.to_owned(), source }),
+    }
 }
 
 /// Whole or not at all, with the permissions of the file that was read.
