@@ -46,9 +46,13 @@ fn what_has_no_digest_is_not_even_asked_for() {
         (format!("{}/p.js", server.base()), "sha256sum"),
         (format!("oci://{}/p:1", server.address()), "oras resolve"),
         (format!("{}/p.js@sha256:00", server.base()), "64 lower-case hex digits"),
+        (format!("{}?token=s3cret", pinned(&server.base())), "followed by a query"),
+        (format!("oci://{}/p?token=s3cret@{}", server.address(), digest(b"x")), "an artifact has no query"),
+        (format!("oci://u:s3cret@{}/p@{}", server.address(), digest(b"x")), "--credential=NAME"),
+        (format!("http://u:s3cret@{}/p.js", server.address()), "sha256sum"),
     ] {
         let ended = home.fetch(&source, &[]);
-        assert!(ended.code == Some(2) && ended.stderr.contains(hint), "{ended}");
+        assert!(ended.code == Some(2) && ended.stderr.contains(hint) && !ended.stderr.contains("s3cret"), "{ended}");
     }
     home.is_untouched();
     assert!(server.requests().is_empty());

@@ -8,8 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::support::guests;
 use crate::support::home::{Ended, Home};
-use crate::support::registry::{Asks, Issuer, LOGIN, Registry, digest};
-use crate::support::stranger::{Reply, Stranger};
+use crate::support::mirror::gzip;
+use crate::support::registry::{Asks, Issuer, LOGIN, MANIFEST, Registry, WASM, digest};
+use crate::support::stranger::{Asked, Reply, Stranger};
 
 fn home_with(value: &str, hosts: &[&str]) -> Home {
     let home = Home::new();
@@ -78,6 +79,101 @@ fn a_credential_goes_to_its_own_hosts_alone() {
     let home = home_with(LOGIN, &[&asks.host()]);
     home.refused(&source, &["--credential=LOGIN@registry.example"], "LOGIN");
     assert!(asks.asked().iter().all(|asked| asked.header("authorization").is_none()));
+    // The host is the right one, and what is wrong is the port.
+    let (host, port) = asks.host().split_once(':').map(|(host, port)| (host.to_owned(), port.to_owned())).unwrap();
+    let home = home_with(LOGIN, &[&host]);
+    let ended = home.refused(&source, &["--credential=LOGIN"], &format!("443 where none is named, and here it is {port};"));
+    assert!(ended.stderr.contains(&format!("wardroom credential set LOGIN --host=HOST:{port}`")), "{ended}");
+}
+
+/// Says back what it was told, in one of the fields of an answer.
+fn said_back(field: &str, asked: &Asked, told: &str) -> Reply {
+    let error = format!("{{\"errors\":[{{\"code\":\"{told}\",\"message\":\"{told}\"}}]}}");
+    match field {
+        "code" => Reply::answer(404, &[], error.as_bytes()),
+        "type" => Reply::answer(200, &[("content-type", told)], b"other bytes"),
+        "typed" => Reply::answer(200, &[("content-type", &format!("text/html; charset={told}"))], b"other bytes"),
+        "coding" => Reply::answer(200, &[("content-encoding", told)], b"other bytes"),
+        "elsewhere" => Reply::answer(302, &[("location", &format!("http://localhost:1/{told}"))], b""),
+        "nowhere" => Reply::answer(302, &[("location", &format!("ftp://localhost/{told}"))], b""),
+        // Sent on within the same origin, and there it fails.
+        _ if asked.target().contains(told) => Reply::answer(404, &[], b""),
+        _ => Reply::answer(302, &[("location", &format!("/{told}"))], b""),
+    }
+}
+
+const FIELDS: [&str; 7] = ["code", "type", "typed", "coding", "elsewhere", "nowhere", "here"];
+
+#[test]
+fn a_password_that_a_registry_says_back_is_told_nobody() {
+    let value = "puller:HUNTER2SECRET";
+    let encoded = STANDARD.encode(value);
+    for told in ["HUNTER2SECRET", value, &encoded] {
+        for field in FIELDS {
+            let said = told.to_owned();
+            let registry = Stranger::start(move |asked, _| match asked.header("authorization") {
+                None => Reply::answer(401, &[("www-authenticate", "Basic realm=\"here\"")], b""),
+                Some(_) => said_back(field, asked, &said),
+            });
+            let home = home_with(value, &[&registry.host()]);
+            let ended = home.refused(&format!("oci://{}/p@{}", registry.host(), digest(b"x")), &["--credential=LOGIN"], &registry.host());
+            is_told_nobody(&home, value, &ended);
+            assert!(!ended.stderr.contains("redacted") && registry.asked().iter().any(|asked| asked.header("authorization").is_some()));
+        }
+    }
+    // Known from another time, it is named before anything was sent.
+    let registry =
+        Stranger::start(|_, _| Reply::answer(401, &[("www-authenticate", "Bearer realm=\"http://127.0.0.1:1/HUNTER2SECRET\"")], b""));
+    let home = home_with(value, &[&registry.host()]);
+    let ended = home.refused(&format!("oci://{}/p@{}", registry.host(), digest(b"x")), &["--credential=LOGIN"], "`GET http://127.0.0.1:1`");
+    is_told_nobody(&home, value, &ended);
+}
+
+#[test]
+fn a_token_that_a_registry_says_back_is_told_nobody() {
+    for field in FIELDS {
+        let registry = Stranger::start(move |asked, _| {
+            let host = asked.header("host").unwrap();
+            match asked.header("authorization") {
+                _ if asked.target().starts_with("/token") => Reply::answer(200, &[], br#"{"token":"T0K3NVALUE"}"#),
+                None => Reply::answer(401, &[("www-authenticate", &format!("Bearer realm=\"http://{host}/token\""))], b""),
+                Some(_) => said_back(field, asked, "T0K3NVALUE"),
+            }
+        });
+        let home = Home::new();
+        let ended = home.refused(&format!("oci://{}/p@{}", registry.host(), digest(b"x")), &[], &registry.host());
+        is_told_nobody(&home, "Bearer:T0K3NVALUE", &ended);
+        assert!(registry.asked().iter().any(|asked| asked.header("authorization") == Some("Bearer T0K3NVALUE")), "{field}");
+    }
+}
+
+#[test]
+fn a_key_in_a_query_that_a_server_says_back_is_told_nobody() {
+    for field in FIELDS {
+        let server = Stranger::start(move |asked, _| said_back(field, asked, "QU3RYK3Y"));
+        let home = Home::new();
+        let source = format!("{}/a.js?key=QU3RYK3%59@{}", server.base(), digest(b"x"));
+        let ended = home.refused(&source, &[], &server.host());
+        is_told_nobody(&home, "key:QU3RYK3Y", &ended);
+    }
+}
+
+#[test]
+fn what_was_unpacked_to_be_looked_through_is_refused_as_packed() {
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","layers":[{{"mediaType":"{WASM}","digest":"{}","size":{}}}]}}"#,
+        digest(&typed()),
+        typed().len()
+    );
+    let (packed, blob) = (gzip(manifest.as_bytes()), typed());
+    let registry = Stranger::start(move |asked, _| match asked.header("authorization") {
+        None => Reply::answer(401, &[("www-authenticate", "Basic realm=\"here\"")], b""),
+        _ if asked.target().contains("/blobs/") => Reply::answer(200, &[], &blob),
+        _ => Reply::answer(200, &[("content-type", MANIFEST), ("content-encoding", "gzip")], &packed),
+    });
+    let home = home_with(LOGIN, &[&registry.host()]);
+    let source = format!("oci://{}/p@{}", registry.host(), digest(manifest.as_bytes()));
+    home.refused(&source, &["--credential=LOGIN"], "packed as `gzip`");
 }
 
 /// Gives tokens to whoever shows the login, or to anybody.

@@ -45,7 +45,7 @@ fn what_takes_for_ever_is_stopped_in_time() {
 fn what_is_not_the_bytes_that_were_named_is_refused() {
     let home = Home::new();
     let page = always(|| Reply::answer(200, &[("content-type", "text/html; charset=x")], b"<html>sign in</html>"));
-    let ended = home.refused(&pinned(&page.base()), &[], "20 bytes (text/html; charset=x)");
+    let ended = home.refused(&pinned(&page.base()), &[], "20 bytes (text/html) of");
     assert!(ended.stderr.contains("other bytes than it did"), "{ended}");
     let gone = always(|| Reply::answer(404, &[], b"<html>no</html>"));
     home.refused(&pinned(&gone.base()), &[], "answers 404");

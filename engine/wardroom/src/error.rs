@@ -310,9 +310,13 @@ fn fetch_hint(error: &FetchError) -> Option<String> {
             let sent = if from.is_some() { "If you know who that is and want to be sent on there" } else { "If that is where it should come from" };
             format!("{sent}, allow it: add `{flag}`.")
         }
-        FetchError::Credential(refusal) => {
+        FetchError::Credential { refusal, port } => {
             let name = refusal.wanted.split(' ').next().unwrap_or_default();
-            format!("`wardroom credential show {name}` says which hosts it is for; `wardroom credential set {name} --host=HOST` names them anew, all of them.")
+            let (said, port) = match port {
+                443 => (String::new(), String::new()),
+                port => (format!(", each at one port: 443 where none is named, and here it is {port}"), format!(":{port}")),
+            };
+            format!("`wardroom credential show {name}` says which hosts it is for{said}; `wardroom credential set {name} --host=HOST{port}` names them anew, all of them.")
         }
         FetchError::Login(registry) => format!(
             "Store who you are there, as `USER:PASSWORD`, with `wardroom credential add REGISTRY_LOGIN --host={registry}`; then add `--credential=REGISTRY_LOGIN`."

@@ -108,14 +108,26 @@ pub enum SourceError {
     /// It does not say which bytes are meant.
     #[error("`{place}` is named without a digest, so it could be anything: expected `{place}@sha256:HEX`")]
     NoDigest {
-        /// The place, without a query.
+        /// The place, without a query and without a user.
         place: String,
         /// Of which kind.
         kind: SourceKind,
     },
-    /// What follows the `@` is no SHA-256.
-    #[error("`{0}` is no digest: expected `sha256:` and 64 lower-case hex digits")]
-    Digest(String),
+    /// What follows the `@` is no SHA-256. It is not said back: behind an `@` also
+    /// stands what is typed wrong of a password.
+    #[error("what follows the `@` is no digest: expected `sha256:` and 64 lower-case hex digits")]
+    Digest,
+    /// A query behind the digest.
+    #[error("the digest is followed by a query: expected it at the very end, `https://…?QUERY@sha256:HEX`")]
+    Behind,
+    /// An artifact with a query.
+    #[error("an artifact has no query: expected `oci://REGISTRY/REPOSITORY[:TAG]@sha256:HEX`")]
+    Query,
+    /// An artifact with a user, or with more than one `@`.
+    #[error(
+        "an artifact is named without saying who you are: expected `oci://REGISTRY/REPOSITORY[:TAG]@sha256:HEX`, and `--credential=NAME` beside it"
+    )]
+    Userinfo,
     /// The address cannot be read.
     #[error("the address cannot be read: {0}")]
     Url(#[from] TargetError),
@@ -190,7 +202,7 @@ impl OciSource {
     /// the clear, as registries that are started there expect.
     #[must_use]
     pub fn origin(&self) -> String {
-        format!("{}://{}", self.registry.scheme().name(), self.registry.authority())
+        self.registry.origin()
     }
 
     /// Its name there: `team/plugin`.
@@ -214,6 +226,14 @@ impl OciSource {
     fn parse(text: &str) -> Result<Self, SourceError> {
         let (place, digest) = digest(text, SourceKind::Oci)?;
         let rest = place.split_once("://").map_or("", |(_, rest)| rest);
+        // Looked for in all of it: either may hold a `/` of its own, and what is
+        // said back below is to hold nothing of them.
+        if rest.contains('@') {
+            return Err(SourceError::Userinfo);
+        }
+        if rest.contains(['?', '#']) {
+            return Err(SourceError::Query);
+        }
         let (registry, rest) = rest.split_once('/').ok_or_else(|| SourceError::Repository(shown(rest)))?;
         let (repository, tag) = match rest.split_once(':') {
             Some((repository, tag)) => (repository, Some(tag)),
@@ -232,9 +252,6 @@ impl OciSource {
 
 fn registry_target(registry: &str) -> Result<HttpTarget, SourceError> {
     let wrong = || SourceError::Registry(shown(registry));
-    if registry.contains(['?', '#']) {
-        return Err(wrong());
-    }
     let target = |scheme: &str| HttpTarget::parse("GET", &format!("{scheme}://{registry}/v2/")).map_err(|_| wrong());
     // Private in the clear: it does not leave the machine.
     let plain = target("http")?;
@@ -243,16 +260,29 @@ fn registry_target(registry: &str) -> Result<HttpTarget, SourceError> {
 
 /// A text taken apart into a place and the digest of what is there.
 fn digest(text: &str, kind: SourceKind) -> Result<(&str, Digest), SourceError> {
+    let before = text.split(['?', '#']).next().unwrap_or_default();
+    let has_query = before.len() < text.len();
     let at = text.rfind(DIGEST).filter(|at| text.get(*at..).is_some_and(|rest| !rest.contains('/')));
     match at {
-        Some(at) => {
+        Some(at) if !has_query || at > before.len() => {
             let (place, rest) = text.split_at(at);
-            let digest = rest.trim_start_matches('@');
-            Ok((place, digest.parse().map_err(|_| SourceError::Digest(shown(digest)))?))
+            Ok((place, rest.trim_start_matches('@').parse().map_err(|_| SourceError::Digest)?))
         }
-        // A query may hold a key.
-        None => Err(SourceError::NoDigest { place: shown(text.split(['?', '#']).next().unwrap_or_default()), kind }),
+        _ if has_query && before.rsplit('/').next().is_some_and(|last| last.contains(DIGEST)) => Err(SourceError::Behind),
+        _ => Err(SourceError::NoDigest { place: shown(&public(before)), kind }),
     }
+}
+
+/// A place without who asks there: neither a user name nor a password.
+fn public(place: &str) -> String {
+    let (scheme, rest) = place.split_once("://").unwrap_or_default();
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+    // What stands where a port should is the start of a password with a `/`, `?`
+    // or `#` in it, and the rest of it is in the path.
+    let is_port = host.ends_with(']') || port.bytes().all(|byte| byte.is_ascii_digit());
+    if is_port { format!("{scheme}://{host}{path}") } else { format!("{scheme}://…") }
 }
 
 /// OCI distribution specification, "Pulling manifests": letters and digits,
@@ -310,7 +340,7 @@ impl FromStr for PluginSource {
             return Err(SourceError::TooLong);
         }
         if text.is_empty() || text.contains('\0') {
-            return Err(SourceError::Form(text.escape_debug().to_string()));
+            return Err(SourceError::Form(shown(&text.escape_debug().to_string())));
         }
         let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
         match scheme.as_deref().filter(|_| !text.starts_with(['/', '.'])) {
@@ -411,9 +441,12 @@ mod tests {
         ] {
             assert!(matches!(source(text), Err(SourceError::NoDigest { .. })), "{text}");
         }
+        for text in ["https://h.example/a@#?x=1", "https://h.example/a@#?x=1/2", "https://h.example/a@sha256:0?x"] {
+            assert!(matches!(source(text), Err(SourceError::Behind)), "{text}");
+        }
         for text in ["https://h.example/a@sha256:", "https://h.example/a@sha512:00", "oci://r.example/a@#0", "oci://r.example/a@sha256:ABC"]
         {
-            assert!(matches!(source(text), Err(SourceError::Digest(_))), "{text}");
+            assert!(matches!(source(text), Err(SourceError::Digest)), "{text}");
         }
     }
 
@@ -422,13 +455,19 @@ mod tests {
         for text in ["oci://r.example/A@#", "oci://r.example/a//b@#", "oci://r.example/@#", "oci://r.example@#", "oci://r.example/a..b@#"] {
             assert!(matches!(source(text), Err(SourceError::Repository(_))), "{text}");
         }
-        for text in ["oci://r.example/a___b@#", "oci://r.example/-a@#", "oci://r.example/../v2/x@#", "oci://r.example/a?x@#"] {
+        for text in ["oci://r.example/a___b@#", "oci://r.example/-a@#", "oci://r.example/../v2/x@#", "oci://r.example/a..@#"] {
             assert!(matches!(source(text), Err(SourceError::Repository(_))), "{text}");
+        }
+        for text in ["oci://r.example/a?x@#", "oci://r?x/a@#"] {
+            assert!(matches!(source(text), Err(SourceError::Query)), "{text}");
+        }
+        for text in ["oci://u:p@r.example/a@#", "oci://u@r.example@#", "oci://r.example/a@#@#"] {
+            assert!(matches!(source(text), Err(SourceError::Userinfo)), "{text}");
         }
         for text in ["oci://r.example/a:@#", "oci://r.example/a:.x@#", "oci://r.example/a:b/c@#", "oci://r.example/a:b:c@#"] {
             assert!(matches!(source(text), Err(SourceError::Tag(_))), "{text}");
         }
-        for text in ["oci:///a@#", "oci://u:p@r.example/a@#", "oci://r.example:0/a@#", "oci://r?x/a@#"] {
+        for text in ["oci:///a@#", "oci://r.example:0/a@#", "oci://r.example:x/a@#"] {
             assert!(matches!(source(text), Err(SourceError::Registry(_))), "{text}");
         }
         for text in ["https://u:p@h.example/a@#", "https:///a@#", "https://h.example:99999/a@#"] {
@@ -439,6 +478,45 @@ mod tests {
         }
         assert!(matches!(source(""), Err(SourceError::Form(_))) && matches!(source("a\0b"), Err(SourceError::Form(_))));
         assert!(matches!(source(&"a".repeat(MAX_SOURCE_BYTES + 1)), Err(SourceError::TooLong)));
+    }
+
+    #[test]
+    fn neither_a_query_nor_who_asks_is_said_back() {
+        for text in [
+            "https://h.example/a?k=S3CRET",
+            "https://h.example/a?k=S3CRET@shaX",
+            "https://h.example/a?k=S3CRET@sha256:00",
+            "https://h.example/a@#?k=S3CRET",
+            "https://h.example/a@#?k=S3CRET/x",
+            "https://h.example/a@#?k=x/S3CRET",
+            "https://h.example/a@shaS3CRET",
+            "https://u:S3CRET@h.example/a",
+            "https://S3CRET@h.example/a",
+            "https://u:p@S3CRET@h.example/a",
+            "https://u:S3CRET/x@h.example/a",
+            "https://u:x/S3CRET@h.example/a",
+            "https://u:x?S3CRET@h.example/a",
+            "https://u:S3CRET?x@h.example/a",
+            "https://u:S3CRET@h.example/a@#",
+            "https://u:x@shaS3CRET@h.example",
+            "oci://r.example/a?k=S3CRET@#",
+            "oci://r.example/a?k=S3CRET",
+            "oci://r.example/a:t?k=S3CRET@#",
+            "oci://r.example?k=x/S3CRET@#",
+            "oci://r.example?k=S3CRET@#",
+            "oci://u:S3CRET@r.example/a@#",
+            "oci://u:S3CRET@r.example/a",
+            "oci://u:S3CRET@r.example@#",
+            "oci://u:S3CRET/x@r.example/a@#",
+            "oci://u:x/S3CRET@r.example/a@#",
+            "oci://u:x?S3CRET@r.example/a@#",
+            "ftp://S3CRET@h.example/a",
+        ] {
+            let said = source(text).unwrap_err().to_string();
+            assert!(!said.contains("S3CRET"), "{text}: {said}");
+        }
+        let Err(SourceError::NoDigest { place, .. }) = source("https://u:p@h.example:80/@x/a?k") else { panic!() };
+        assert_eq!(place, "https://h.example:80/@x/a");
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Body as _;
 use wardroom_core::capability::net::GrantedRequest;
 
-use super::scrub::AnswerBody;
+use super::scrub::{AnswerBody, Unpacked};
 use super::{Call, Wire, WireError};
 
 /// An answer whose head was read.
@@ -16,6 +16,7 @@ use super::{Call, Wire, WireError};
 pub struct Answer {
     status: u16,
     headers: HeaderMap,
+    unpacked: Option<&'static str>,
     body: AnswerBody,
 }
 
@@ -35,7 +36,8 @@ impl Wire {
         }
         let response: Response<AnswerBody> = self.send(request, granted, call).await?;
         let (parts, body) = response.into_parts();
-        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+        let unpacked = parts.extensions.get::<Unpacked>().map(|Unpacked(coding)| *coding);
+        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, unpacked, body })
     }
 }
 
@@ -49,6 +51,13 @@ impl Answer {
     /// The values of a header that are text, in order.
     pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
+    }
+
+    /// How its body came packed, where it was unpacked to be looked through: its
+    /// bytes are not those that came.
+    #[must_use]
+    pub const fn unpacked(&self) -> Option<&'static str> {
+        self.unpacked
     }
 
     /// Bytes that the server says its body has, where it says so.

@@ -38,6 +38,11 @@ const STEP: usize = 16 << 10;
 const DESCRIBING: [HeaderName; 4] = [header::CONTENT_LENGTH, header::ETAG, header::CONTENT_RANGE, header::ACCEPT_RANGES];
 const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
 
+/// Attached to a response whose body was unpacked to be looked through: how it
+/// was packed, for whoever judges the bytes as they came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unpacked(pub(super) &'static str);
+
 /// A response's body on its way to the guest.
 pub struct AnswerBody(Answer);
 
@@ -86,6 +91,9 @@ pub(super) async fn response(
     }
     forget(&mut parts.headers);
     parts.headers.remove(header::CONTENT_ENCODING);
+    if encoding != Encoding::Identity {
+        parts.extensions.insert(Unpacked(encoding.name()));
+    }
     let scrubbed = Scrubbed { bytes: encoding.unpack(body), redact: redact.stream(), left: limit, limit, ended: false };
     Ok(Response::from_parts(parts, AnswerBody(Answer::Scrubbed(Box::new(scrubbed)))))
 }
@@ -152,6 +160,15 @@ impl Encoding {
             }
         }
         Ok(found)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Brotli => "br",
+        }
     }
 
     fn named(word: &str) -> Option<Self> {

@@ -159,6 +159,18 @@ impl HttpTarget {
         if self.port == self.scheme.default_port() { self.host() } else { self.endpoint() }
     }
 
+    /// Scheme, host and port, as a browser writes them: `https://HOST[:PORT]`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme.name(), self.authority())
+    }
+
+    /// Whether it has a query.
+    #[must_use]
+    pub const fn has_query(&self) -> bool {
+        self.query.is_some()
+    }
+
     /// What stands in the request line: path and query, normalised.
     #[must_use]
     pub fn path_and_query(&self) -> String {

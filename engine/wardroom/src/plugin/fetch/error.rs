@@ -1,6 +1,5 @@
 //! Why something was not fetched.
 
-use serde::Deserialize;
 use wardroom_core::blame::Blame;
 use wardroom_core::capability::Refusal;
 use wardroom_core::capability::net::TargetError;
@@ -10,11 +9,6 @@ use wardroom_host::wire::WireError;
 
 use super::MAX_REDIRECTS;
 use crate::credential::CredentialUseError;
-
-/// Bytes of a refusal that are looked at for its word.
-pub(super) const MAX_ERROR_BYTES: usize = 16 << 10;
-/// Characters of a server's word that are repeated.
-pub(super) const MAX_WORD: usize = 60;
 
 /// Something was not fetched. Nothing of it is kept.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +29,13 @@ pub enum FetchError {
         from: Option<String>,
     },
     /// The credential may not go there.
-    #[error("{0}")]
-    Credential(Box<Refusal>),
+    #[error("{refusal}")]
+    Credential {
+        /// What was wanted, and why not.
+        refusal: Box<Refusal>,
+        /// Toward which port.
+        port: u16,
+    },
     /// The vault.
     #[error(transparent)]
     Vault(#[from] CredentialUseError),
@@ -66,25 +65,25 @@ pub enum FetchError {
     #[error("fetching took longer than {0}")]
     Deadline(DurationText),
     /// It is not there, or not for everybody.
-    #[error("`{place}` answers {status}{}", code.as_ref().map_or_else(String::new, |code| format!(" ({code})")))]
+    #[error("`{place}` answers {status}{}", code.map_or_else(String::new, |code| format!(" ({code})")))]
     Status {
         /// Which place.
         place: String,
         /// HTTP's.
         status: u16,
-        /// What a registry calls it.
-        code: Option<String>,
+        /// What a registry calls it, where that is a known word.
+        code: Option<&'static str>,
     },
     /// It is packed, and nobody asked for that: a digest is of the bytes as they are.
-    #[error("`{place}` answers with bytes packed as `{coding}`, which nobody asked for")]
+    #[error("`{place}` answers with bytes packed{}, which nobody asked for", coding.map_or_else(String::new, |coding| format!(" as `{coding}`")))]
     Packed {
         /// Which place.
         place: String,
-        /// How.
-        coding: String,
+        /// How, where that is a known word.
+        coding: Option<&'static str>,
     },
     /// Other bytes than those that were named.
-    #[error("what `{place}` gives is not {expected}, but {size} bytes{} of {found}", if kind.is_empty() { String::new() } else { format!(" ({kind})") })]
+    #[error("what `{place}` gives is not {expected}, but {size} bytes{} of {found}", kind.map_or_else(String::new, |kind| format!(" ({kind})")))]
     Digest {
         /// Which place.
         place: String,
@@ -94,8 +93,8 @@ pub enum FetchError {
         found: Digest,
         /// Bytes of it.
         size: usize,
-        /// What the server calls it.
-        kind: String,
+        /// What the server calls it, where that is a known word.
+        kind: Option<&'static str>,
     },
     /// The tag leads elsewhere by now.
     #[error("the tag `{tag}` of `{place}` leads to {found}, and no longer to {expected}")]
@@ -177,36 +176,4 @@ fn listed(digests: &[Digest]) -> String {
         return String::new();
     }
     format!(" ({})", digests.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-}
-
-#[derive(Deserialize)]
-struct Refusals {
-    errors: Vec<Word>,
-}
-
-#[derive(Deserialize)]
-struct Word {
-    code: String,
-}
-
-/// The word of a registry's refusal. Its sentences are not repeated: they are a
-/// stranger's, and may say what was sent.
-pub(super) fn code(bytes: &[u8]) -> Option<String> {
-    let refusals: Refusals = serde_json::from_slice(bytes).ok()?;
-    let code = refusals.errors.into_iter().next()?.code;
-    let is_word = code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    (is_word && (1..=MAX_WORD).contains(&code.len())).then_some(code)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_registrys_refusal_only_the_word_is_repeated() {
-        assert_eq!(code(br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"s3cret"}]}"#), Some("MANIFEST_UNKNOWN".to_owned()));
-        for other in [&b"<html>"[..], b"{}", br#"{"errors":[]}"#, br#"{"errors":[{"code":"no word"}]}"#, br#"{"errors":[{"code":""}]}"#] {
-            assert_eq!(code(other), None);
-        }
-    }
 }

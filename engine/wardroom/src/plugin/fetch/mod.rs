@@ -14,12 +14,17 @@
 //! have, until its digest is the one that was named: of what is refused,
 //! cancelled or killed, nothing has ever been on the disk.
 //!
+//! Who is told a secret can say it back, in any field. So of what a server says
+//! nothing is repeated but words that are known beforehand (`words.rs`), and of
+//! where it sends on to only the origin, which the operator may have to allow.
+//!
 //! Look next at `registry.rs` (artifacts of registries), `challenge.rs` (how they
 //! ask who it is) and `error.rs`.
 
 mod challenge;
 mod error;
 mod registry;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,9 +135,17 @@ enum Authorization {
     Token(Zeroizing<String>),
 }
 
+/// Where something is asked for, and how much of that may be said.
+#[derive(Clone)]
+struct Stop {
+    target: HttpTarget,
+    /// Chosen by a server that was told something: its path may be that.
+    guarded: bool,
+}
+
 /// One thing to be asked for.
 struct Wanted<'a> {
-    target: HttpTarget,
+    at: Stop,
     accept: &'a str,
     authorization: Option<&'a Authorization>,
     /// Bytes that the answer may have.
@@ -142,7 +155,7 @@ struct Wanted<'a> {
 /// An answer, and where it was given.
 struct Found {
     answer: Answer,
-    at: HttpTarget,
+    at: Stop,
 }
 
 impl<'a> Session<'a> {
@@ -154,34 +167,44 @@ impl<'a> Session<'a> {
 
     /// The bytes at an address, if they are those that were named.
     async fn file(&self, url: &UrlSource) -> Result<Vec<u8>, FetchError> {
-        let wanted = Wanted { target: url.target().clone(), accept: "*/*", authorization: None, limit: MAX_PROGRAM_BYTES };
+        let wanted = Wanted { at: Stop::typed(url.target().clone()), accept: "*/*", authorization: None, limit: MAX_PROGRAM_BYTES };
         let found = self.ask(wanted).await?;
         let found = found.good().await?;
         self.whole(found, url.digest()).await
     }
 
-    /// Asks, and goes where it is sent on to as long as that is granted.
-    async fn ask(&self, wanted: Wanted<'_>) -> Result<Found, FetchError> {
-        let (mut target, mut from) = (wanted.target.clone(), None);
-        for _ in 0..=MAX_REDIRECTS {
-            let answer = self.once(&target, &wanted, from.as_deref()).await?;
-            if !matches!(answer.status(), 301 | 302 | 303 | 307 | 308) {
-                return Ok(Found { answer, at: target });
-            }
-            let place = place(&target);
-            let location = answer.headers("location").next().ok_or_else(|| FetchError::Nowhere(place.clone()))?;
-            let next = target.redirected(location).map_err(|source| FetchError::Location { place: place.clone(), source })?;
-            (target, from) = (next, Some(place));
-        }
-        Err(FetchError::Redirects(place(&wanted.target)))
+    /// Whether whoever is asked may know a value of the vault, from now or from
+    /// another time.
+    fn is_somebody(&self) -> bool {
+        !self.credentials.assigned().is_empty()
     }
 
-    async fn once(&self, target: &HttpTarget, wanted: &Wanted<'_>, from: Option<&str>) -> Result<Answer, FetchError> {
-        let refused = |refusal: Refusal| FetchError::Refused { refusal: Box::new(refusal), from: from.map(str::to_owned) };
+    /// Asks, and goes where it is sent on to as long as that is granted.
+    async fn ask(&self, wanted: Wanted<'_>) -> Result<Found, FetchError> {
+        let (mut at, mut from) = (wanted.at.clone(), None);
+        let mut told = wanted.authorization.is_some() || self.is_somebody();
+        for _ in 0..=MAX_REDIRECTS {
+            let answer = self.once(&at, &wanted, from.as_deref()).await?;
+            if !matches!(answer.status(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(Found { answer, at });
+            }
+            let place = at.place();
+            let location = answer.headers("location").next().ok_or_else(|| FetchError::Nowhere(place.clone()))?;
+            let next = at.target.redirected(location).map_err(|source| FetchError::Location { place: place.clone(), source })?;
+            // A query may hold a key.
+            told |= at.target.has_query();
+            (at, from) = (Stop { target: next, guarded: told }, Some(place));
+        }
+        Err(FetchError::Redirects(wanted.at.place()))
+    }
+
+    async fn once(&self, at: &Stop, wanted: &Wanted<'_>, from: Option<&str>) -> Result<Answer, FetchError> {
+        let target = &at.target;
+        let refused = |refusal: Refusal| FetchError::Refused { refusal: Box::new(at.refused(refusal)), from: from.map(str::to_owned) };
         let granted = self.access.check(target).map_err(refused)?;
         let mut headers = vec![("accept", wanted.accept), ("accept-encoding", "identity"), ("user-agent", AGENT)];
         // Given for one origin, and for that one alone (Fetch standard, 4.4).
-        let authorization = wanted.authorization.filter(|_| target.is_same_origin(&wanted.target));
+        let authorization = wanted.authorization.filter(|_| target.is_same_origin(&wanted.at.target));
         // What is fetched with a token is not looked through: no value was sent.
         let mut credentials: &dyn Credentials = &NoCredentials;
         match authorization {
@@ -196,8 +219,8 @@ impl<'a> Session<'a> {
         let call = Call { timeouts: self.wire.timeouts(), budget: &budget, witness: &Nobody, credentials };
         self.wire.ask(granted, &headers, call).await.map_err(|error| match error {
             WireError::Refused(refusal) => refused(*refusal),
-            WireError::Credential(CredentialError::Refused(refusal)) => FetchError::Credential(refusal),
-            source => FetchError::Wire { place: place(target), source },
+            WireError::Credential(CredentialError::Refused(refusal)) => FetchError::Credential { refusal, port: target.port() },
+            source => FetchError::Wire { place: at.place(), source },
         })
     }
 
@@ -213,50 +236,61 @@ impl<'a> Session<'a> {
         if digest_of(&bytes) == digest {
             return Ok(bytes);
         }
-        let kind = found.answer.headers("content-type").next().map(plain).unwrap_or_default();
-        Err(FetchError::Digest { place: place(&found.at), expected: digest, found: digest_of(&bytes), size: bytes.len(), kind })
+        let kind = found.answer.headers("content-type").next().and_then(words::kind);
+        Err(FetchError::Digest { place: found.at.place(), expected: digest, found: digest_of(&bytes), size: bytes.len(), kind })
     }
 }
 
 impl Found {
     /// With a body that may be read: found, and as it is.
     async fn good(mut self) -> Result<Self, FetchError> {
-        let place = place(&self.at);
+        let place = self.at.place();
         let status = self.answer.status();
         if status != 200 {
             return Err(FetchError::Status { place, status, code: self.code().await });
         }
-        let packed = self.answer.headers("content-encoding").find(|coding| !coding.eq_ignore_ascii_case("identity")).map(plain);
+        let packed = self.answer.headers("content-encoding").find(|coding| !coding.eq_ignore_ascii_case("identity")).map(words::coding);
+        // What is looked through for values was unpacked for that.
+        let packed = packed.or_else(|| self.answer.unpacked().map(Some));
         packed.map_or(Ok(self), |coding| Err(FetchError::Packed { place, coding }))
     }
 
     async fn more(&mut self) -> Result<Option<impl std::ops::Deref<Target = [u8]>>, FetchError> {
-        self.answer.bytes().await.map_err(|source| FetchError::Wire { place: place(&self.at), source })
+        self.answer.bytes().await.map_err(|source| FetchError::Wire { place: self.at.place(), source })
     }
 
     /// What a registry calls its refusal, where it has a word for it (OCI
     /// distribution specification, "Error Codes").
-    async fn code(&mut self) -> Option<String> {
+    async fn code(&mut self) -> Option<&'static str> {
         let mut bytes = Vec::new();
         while let Ok(Some(more)) = self.more().await {
             bytes.extend_from_slice(&more);
-            if bytes.len() > error::MAX_ERROR_BYTES {
+            if bytes.len() > words::MAX_ERROR_BYTES {
                 return None;
             }
         }
-        error::code(&bytes)
+        words::code(&bytes)
     }
 }
 
-/// Where something was asked for, without its query, where keys are often put.
-fn place(target: &HttpTarget) -> String {
-    let shown = target.to_string();
-    shown.split_once(' ').map_or(shown.clone(), |(_, place)| place.to_owned())
-}
+impl Stop {
+    /// Of what the operator typed.
+    const fn typed(target: HttpTarget) -> Self {
+        Self { target, guarded: false }
+    }
 
-/// A server's word as it may be repeated.
-fn plain(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(error::MAX_WORD).collect()
+    /// What may be said of it: never its query, where keys are often put.
+    fn place(&self) -> String {
+        if self.guarded {
+            return self.target.origin();
+        }
+        let shown = self.target.to_string();
+        shown.split_once(' ').map_or(shown.clone(), |(_, place)| place.to_owned())
+    }
+
+    fn refused(&self, refusal: Refusal) -> Refusal {
+        Refusal { wanted: format!("{} {}", self.target.method(), self.place()), ..refusal }
+    }
 }
 
 fn digest_of(bytes: &[u8]) -> Digest {

@@ -23,14 +23,14 @@ use zeroize::Zeroizing;
 
 use super::challenge::{Challenge, challenge};
 use super::error::FetchError;
-use super::{Authorization, Found, Session, Wanted, place, plain};
+use super::{Authorization, Found, Session, Stop, Wanted, words};
 
 /// OCI image specification, media types.
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const ACCEPTED: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
 /// Wasm OCI artifact layout, "Manifest format".
-const WASM: &str = "application/wasm";
+pub(super) const WASM: &str = "application/wasm";
 /// Bytes of a manifest: registries have to take so many (distribution
 /// specification, "Pushing Manifests").
 const MAX_MANIFEST: u64 = 4 << 20;
@@ -106,10 +106,10 @@ impl Registry<'_> {
         let path = format!("{}/manifests/{reference}", oci.repository());
         // An index is asked for as well, so that it can be refused as one.
         let found = self.get(&path, ACCEPTED, MAX_MANIFEST).await?;
-        let place = place(&found.at);
+        let place = found.at.place();
         let bytes = match (self.session.whole(found, oci.digest()).await, oci.tag()) {
             // By a tag another manifest may have come, and it is one.
-            (Err(FetchError::Digest { found, kind, .. }), Some(tag)) if kind.starts_with(MANIFEST) || kind.starts_with(INDEX) => {
+            (Err(FetchError::Digest { found, kind: Some(MANIFEST | INDEX), .. }), Some(tag)) => {
                 let place = format!("{}/{}", oci.registry(), oci.repository());
                 return Err(FetchError::TagMoved { place, tag: tag.to_owned(), expected: oci.digest(), found });
             }
@@ -121,7 +121,7 @@ impl Registry<'_> {
     async fn blob(&mut self, layer: &Layer) -> Result<Vec<u8>, FetchError> {
         let path = format!("{}/blobs/{}", self.oci.repository(), layer.digest);
         let found = self.get(&path, "*/*", layer.size).await?;
-        let (place, announced) = (place(&found.at), found.answer.length());
+        let (place, announced) = (found.at.place(), found.answer.length());
         if let Some(found) = announced.filter(|announced| *announced != layer.size) {
             return Err(FetchError::Size { place, expected: layer.size, found });
         }
@@ -136,10 +136,10 @@ impl Registry<'_> {
     /// Asks, and says once who it is where the registry wants to know.
     async fn get(&mut self, path: &str, accept: &str, limit: u64) -> Result<Found, FetchError> {
         let target = at(self.oci, path)?;
-        let wanted = |authorization| Wanted { target: target.clone(), accept, authorization, limit };
+        let wanted = |authorization| Wanted { at: Stop::typed(target.clone()), accept, authorization, limit };
         let found = self.session.ask(wanted(self.authorization.as_ref())).await?;
         // Whoever it was sent on to has no business asking.
-        if found.answer.status() != 401 || !found.at.is_same_origin(&target) {
+        if found.answer.status() != 401 || !found.at.target.is_same_origin(&target) {
             return found.good().await;
         }
         if self.authorization.is_some() {
@@ -188,8 +188,8 @@ impl Registry<'_> {
         let service = service.map(|service| ("service", service));
         let pairs: Vec<(&str, &str)> = service.into_iter().chain([("scope", scope.as_str())]).collect();
         let named = self.named();
-        let wanted =
-            Wanted { target: realm.with_query(&pairs), accept: "application/json", authorization: named.as_ref(), limit: MAX_TOKEN_ANSWER };
+        let at = Stop { target: realm.with_query(&pairs), guarded: self.session.is_somebody() };
+        let wanted = Wanted { at, accept: "application/json", authorization: named.as_ref(), limit: MAX_TOKEN_ANSWER };
         let found = self.session.ask(wanted).await?;
         if matches!(found.answer.status(), 401 | 403) {
             let registry = self.oci.registry();
@@ -207,7 +207,7 @@ impl Registry<'_> {
             |token: &Zeroizing<String>| (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
         let token = token.filter(is_token).ok_or_else(|| FetchError::Challenge {
             registry: self.oci.registry(),
-            reason: format!("`{}` gives no token", place(&found.at)),
+            reason: format!("`{}` gives no token", found.at.place()),
         })?;
         Ok(Zeroizing::new(format!("Bearer {}", *token)))
     }
@@ -229,7 +229,8 @@ fn layer(bytes: &[u8], place: &str) -> Result<Layer, FetchError> {
         return Err(not(format!("it has {} layers: expected exactly one, of the type {WASM}", manifest.layers.len())));
     };
     if layer.media_type != WASM {
-        return Err(not(format!("its layer is of the type `{}`: expected {WASM}", plain(&layer.media_type))));
+        let kind = words::kind(&layer.media_type).map_or_else(|| "another type".to_owned(), |kind| format!("the type `{kind}`"));
+        return Err(not(format!("its layer is of {kind}: expected {WASM}")));
     }
     let digest = layer.digest.parse().map_err(|_| not("its layer is named by something else than a SHA-256".to_owned()))?;
     if layer.size > MAX_PROGRAM_BYTES {
