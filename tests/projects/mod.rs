@@ -6,6 +6,7 @@
 
 mod declared;
 mod dev;
+mod first_party;
 mod languages;
 mod others;
 mod refusals;
