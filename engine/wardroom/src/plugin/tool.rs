@@ -101,15 +101,16 @@ pub(super) fn command_input(params: &Map<String, Value>) -> (Map<String, Value>,
 
 /// Tools that were called lately, as they were found to be sealed.
 ///
-/// A seal is of all that a row says, so whoever knows the seal that is in the
-/// database now knows the row. Whether a function is exposed is asked each time.
+/// A seal is of all that a row says, so whoever knows the seal that a plugin of
+/// this name has in the database now knows the row. The name is asked for too: a
+/// hand in the database may give one row another's seal. Whether a function is exposed is asked each time.
 #[derive(Default)]
-pub(crate) struct KnownTools(Mutex<HashMap<(String, String), ExposedTool>>);
+pub(crate) struct KnownTools(Mutex<HashMap<(String, String, String), ExposedTool>>);
 
 impl KnownTools {
-    fn get(&self, function: &str, seal: &str) -> Option<ExposedTool> {
+    fn get(&self, plugin: &PluginName, function: &str, seal: &str) -> Option<ExposedTool> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&(function.to_owned(), seal.to_owned())).cloned()
+        known.get(&(plugin.to_string(), function.to_owned(), seal.to_owned())).cloned()
     }
 
     fn put(&self, tool: &ExposedTool) {
@@ -117,7 +118,8 @@ impl KnownTools {
         if known.len() == MAX_KNOWN {
             known.clear();
         }
-        known.insert((tool.function.name.clone(), tool.plugin.record.seal.clone()), tool.clone());
+        let key = (tool.plugin.name().to_string(), tool.function.name.clone(), tool.plugin.record.seal.clone());
+        known.insert(key, tool.clone());
     }
 }
 
@@ -175,7 +177,7 @@ impl Wardroom {
 
     /// A function that is known to be exposed, of the plugin whose row has this seal.
     fn tool_of(&self, name: &PluginName, function: &str, seal: &str) -> Result<ExposedTool, PluginError> {
-        if let Some(tool) = self.known_tools.get(function, seal) {
+        if let Some(tool) = self.known_tools.get(name, function, seal) {
             return Ok(tool);
         }
         let plugin = self.plugin(name.as_str())?;
@@ -324,4 +326,37 @@ fn check_asked(manifest: Option<&Manifest>, requests: &Requests, scopes: &[Scope
     let asked = |scope: &&Scope| by_param(scope.capability()) || requests.iter().any(|request| Scope::effective(scope, request).is_some());
     let surplus: Vec<Scope> = scopes.iter().filter(|scope| !asked(scope)).cloned().collect();
     if surplus.is_empty() { Ok(()) } else { Err(Surplus(surplus).into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use wardroom_core::clock::Timestamp;
+    use wardroom_core::id::Digest;
+    use wardroom_core::program::Format;
+    use wardroom_db::PluginRecord;
+
+    use super::*;
+
+    #[test]
+    fn a_tool_is_known_by_its_own_name_and_no_row_with_its_seal_stands_for_it() {
+        let record = PluginRecord {
+            name: "one".parse().unwrap(),
+            digest: Digest::from_bytes([1; 32]),
+            format: Format::Component,
+            size: 1,
+            installed_at: Timestamp::from_ms(1),
+            summary: String::new(),
+            seal: "s".to_owned(),
+        };
+        let summary = json!({
+            "shape": "functions", "is_declared": false, "requests": [], "functions": ["f"], "imports": [], "notes": [], "details": "",
+        });
+        let function = json!({ "name": "f", "door": "function" });
+        let plugin = Plugin { record, summary: serde_json::from_value(summary).unwrap() };
+        let known = KnownTools::default();
+        known.put(&ExposedTool { plugin, function: serde_json::from_value(function).unwrap() });
+        let has = |plugin: &str, function: &str, seal: &str| known.get(&plugin.parse().unwrap(), function, seal).is_some();
+        assert!(has("one", "f", "s"));
+        assert!(!has("two", "f", "s") && !has("one", "g", "s") && !has("one", "f", "t"));
+    }
 }
