@@ -7,9 +7,9 @@
 
 use std::borrow::Cow;
 
-use rusqlite::types::Value as Stored;
+use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, ffi, params, params_from_iter};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wardroom_core::blame::Blame;
 use wardroom_core::capability::{Access, Refusal};
@@ -25,6 +25,7 @@ use crate::column::{
     count, from_json, integer, json, optional_count, optional_json, optional_parsed, optional_time, optional_word, parsed, plain, time,
     word,
 };
+use crate::journal::Appended;
 use crate::status::before;
 use crate::writer::Answer;
 use crate::{Database, DbError, log_lines, queue, state};
@@ -220,21 +221,25 @@ impl Database {
     /// Records an execution that is over already, as one transaction: what
     /// [`start`](Self::start) and [`finish`](Self::finish) do together.
     ///
+    /// Where nothing follows from it, it may be kept in the journal for a moment,
+    /// which is as durable; it is among the rows whenever executions are asked for.
+    ///
     /// The answer is [`DbError::DuplicateExecution`] where the attempt is
-    /// recorded already.
+    /// recorded already; of two in the journal the first is kept, and that is not
+    /// answered.
     pub fn record(&self, start: &StartRow<'_>, ending: Ending<'_>) -> Answer<Sequel> {
-        match Started::encode(start).and_then(|started| Ok((started, Ended::encode(ending)?))) {
-            Ok((started, ended)) => self.write_short(move |connection| {
-                if started.is_queued {
-                    begin(connection, &started)?;
-                    let row = change_status(connection, started.id, started.attempt, &ended.standing)?;
-                    return ended.keep(connection, row.serial, &row.subject);
-                }
-                let serial = insert(connection, &started, &ended.standing)?;
-                ended.keep(connection, serial, &started.subject)
-            }),
-            Err(error) => Answer::known(Err(error)),
-        }
+        let over = match Over::encode(start, ending) {
+            Ok(over) => over,
+            Err(error) => return Answer::known(Err(error)),
+        };
+        let over = match over.may_wait() {
+            true => match self.append(over) {
+                Appended::Not(over) => over,
+                Appended::First | Appended::Another => return Answer::known(Ok(Sequel::None)),
+            },
+            false => over,
+        };
+        self.write_short(move |connection| over.insert(connection))
     }
 
     /// Marks what a dead process left running as interrupted, and answers which
@@ -275,7 +280,7 @@ impl Database {
     /// Those of reading: [`DbError::Damaged`], [`DbError::Corrupt`],
     /// [`DbError::Disk`], [`DbError::Busy`].
     pub fn execution(&self, id: ExecutionId, attempt: Option<u32>) -> Result<Option<ExecutionRecord>, DbError> {
-        self.read(|connection| {
+        self.read_executions(|connection| {
             let mut statement = connection.prepare_cached(RECORD)?;
             statement.query_and_then(params![id.to_string(), attempt], record)?.next().transpose()
         })
@@ -295,7 +300,7 @@ impl Database {
         if !prefix.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
             return Ok(Found::None);
         }
-        self.read(|connection| {
+        self.read_executions(|connection| {
             let mut statement = connection.prepare_cached(FIND)?;
             let mut rows = statement.query([prefix.to_ascii_lowercase()])?;
             let row = rows.next()?.ok_or(DbError::Damaged { column: "id" })?;
@@ -467,11 +472,12 @@ pub(crate) fn is_unique_violation(error: &rusqlite::Error) -> bool {
 
 /// A start row as its columns, made on the caller's thread: the writer's time
 /// is everybody's.
+#[derive(Debug, Serialize, Deserialize)]
 struct Started {
     id: ExecutionId,
     id_text: String,
     attempt: u32,
-    trigger: &'static str,
+    trigger: Cow<'static, str>,
     task: Option<String>,
     subject: String,
     program: String,
@@ -498,7 +504,7 @@ impl Started {
             id: start.id,
             id_text: start.id.to_string(),
             attempt: start.attempt,
-            trigger: start.trigger.name(),
+            trigger: start.trigger.name().into(),
             task: start.task.map(str::to_owned),
             subject: start.subject.to_owned(),
             program: start.program.to_owned(),
@@ -546,15 +552,16 @@ impl Started {
 }
 
 /// The columns that a move sets, beside the status itself.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Standing {
     status: Status,
     reason: Option<String>,
     finished_ms: Option<i64>,
-    failure_kind: Option<&'static str>,
-    blame: Option<&'static str>,
+    failure_kind: Option<Cow<'static, str>>,
+    blame: Option<Cow<'static, str>>,
     failure: Option<String>,
-    result_kind: Option<&'static str>,
-    result: Option<Stored>,
+    result_kind: Option<Cow<'static, str>>,
+    result: Option<Kept>,
     cpu_us: i64,
     fuel: Option<i64>,
     peak_memory: i64,
@@ -595,8 +602,8 @@ impl Standing {
         Ok(Self {
             status: failure.status(),
             finished_ms: Some(now.ms()),
-            failure_kind: Some(failure.kind.name()),
-            blame: Some(failure.blame().name()),
+            failure_kind: Some(failure.kind.name().into()),
+            blame: Some(failure.blame().name().into()),
             failure: Some(json("failure", failure)?),
             ..Self::RUNNING
         })
@@ -611,10 +618,10 @@ impl Standing {
             status: outcome.status(),
             reason: None,
             finished_ms: Some(ending.finished_at.ms()),
-            failure_kind: failure.map(|failure| failure.kind.name()),
-            blame: failure.map(|failure| failure.blame().name()),
+            failure_kind: failure.map(|failure| failure.kind.name().into()),
+            blame: failure.map(|failure| failure.blame().name().into()),
             failure: failure.map(|failure| json("failure", failure)).transpose()?,
-            result_kind,
+            result_kind: result_kind.map(Cow::Borrowed),
             result,
             cpu_us: integer(usage.cpu_us),
             fuel: usage.fuel.map(integer),
@@ -649,7 +656,40 @@ impl Standing {
     }
 }
 
+/// An execution that is over before anything of it was written.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Over {
+    started: Started,
+    ended: Ended,
+}
+
+impl Over {
+    pub(crate) fn encode(start: &StartRow<'_>, ending: Ending<'_>) -> Result<Self, DbError> {
+        Ok(Self { started: Started::encode(start)?, ended: Ended::encode(ending)? })
+    }
+
+    /// Whether it can be written some time later: nothing follows from it, and
+    /// whoever asks for what it left asks for executions.
+    fn may_wait(&self) -> bool {
+        let Started { is_queued, followed, attempt, subject, .. } = &self.started;
+        let is_free = *followed && !is_queued && *attempt == 1 && TaskId::of_subject(subject).is_none();
+        is_free && self.ended.state_changes.is_empty()
+    }
+
+    pub(crate) fn insert(&self, connection: &Connection) -> Result<Sequel, DbError> {
+        let Self { started, ended } = self;
+        if started.is_queued {
+            begin(connection, started)?;
+            let row = change_status(connection, started.id, started.attempt, &ended.standing)?;
+            return ended.keep(connection, row.serial, &row.subject);
+        }
+        let serial = insert(connection, started, &ended.standing)?;
+        ended.keep(connection, serial, &started.subject)
+    }
+}
+
 /// An ending as its columns and the rows that go with it.
+#[derive(Debug, Serialize, Deserialize)]
 struct Ended {
     standing: Standing,
     lines: Vec<LogLine>,
@@ -691,12 +731,28 @@ fn is_of_removed_task(connection: &Connection, subject: &str) -> Result<bool, Db
 }
 
 /// An output as the columns `result_kind` and `result`.
-fn stored(output: &Output) -> Result<(&'static str, Stored), DbError> {
+fn stored(output: &Output) -> Result<(&'static str, Kept), DbError> {
     Ok(match output {
-        Output::Json(value) => ("json", Stored::Text(json("result", value)?)),
-        Output::Text(text) => ("text", Stored::Text(text.clone())),
-        Output::Bytes(bytes) => ("bytes", Stored::Blob(bytes.clone())),
+        Output::Json(value) => ("json", Kept::Text(json("result", value)?)),
+        Output::Text(text) => ("text", Kept::Text(text.clone())),
+        Output::Bytes(bytes) => ("bytes", Kept::Bytes(bytes.clone())),
     })
+}
+
+/// An output as the column `result` has it.
+#[derive(Debug, Serialize, Deserialize)]
+enum Kept {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl ToSql for Kept {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Text(text) => text.to_sql(),
+            Self::Bytes(bytes) => bytes.to_sql(),
+        }
+    }
 }
 
 fn output(row: &Row<'_>) -> Result<Option<Output>, DbError> {
@@ -884,9 +940,14 @@ mod tests {
         let database = home.open();
         let mut row = start("s");
         database.record(&row, ending(&failed())).await.unwrap();
-        for again in [database.start(&row).await, database.record(&row, ending(&succeeded())).await.map(drop)] {
-            assert!(matches!(again, Err(DbError::DuplicateExecution { attempt: 1, .. })));
-        }
+        assert!(matches!(database.start(&row).await, Err(DbError::DuplicateExecution { attempt: 1, .. })));
+        // It waits in the journal, and stays out.
+        database.record(&row, ending(&succeeded())).await.unwrap();
+        assert_eq!(database.execution(row.id, None).unwrap().unwrap().summary.status, Status::Failed);
+        let mut outcome = succeeded();
+        outcome.state_changes = vec![("k".to_owned(), Some("v".to_owned()))];
+        let again = database.record(&row, ending(&outcome)).await;
+        assert!(matches!(again, Err(DbError::DuplicateExecution { attempt: 1, .. })));
         row.attempt = 2;
         database.start(&row).await.unwrap();
         let attempt = |number| database.execution(row.id, number).unwrap().map(|record| record.summary.attempt);
@@ -952,8 +1013,8 @@ mod tests {
                 reason: Some("r".to_owned()),
                 finished_ms: (!matches!(to, Queued | Running)).then_some(9),
                 failure: failure.then(|| "{}".to_owned()),
-                failure_kind: failure.then_some("failed"),
-                blame: failure.then_some("guest"),
+                failure_kind: failure.then_some("failed".into()),
+                blame: failure.then_some("guest".into()),
                 ..Standing::RUNNING
             };
             let moved = database.write(move |connection| change_status(connection, id, 1, &standing()).map(drop)).await;

@@ -103,6 +103,11 @@ impl DatabaseFile {
         KeyFile::beside(&self.path)
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether the database is ours and up to date.
     pub(crate) fn is_current(&self, connection: &Connection) -> Result<bool, DbError> {
         let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;

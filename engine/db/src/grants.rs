@@ -54,9 +54,11 @@ impl Database {
             SELECT * FROM grants
             WHERE subject = ?1 AND (?2 IS NULL OR digest = ?2)
             ORDER BY created_ms, digest, capability, scope";
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(GRANTS)?;
-            statement.query_and_then(params![subject, digest.map(|digest| digest.to_string())], grant)?.collect()
+        self.remembered(&self.known.grants, (subject.to_owned(), digest), || {
+            self.read(|connection| {
+                let mut statement = connection.prepare_cached(GRANTS)?;
+                statement.query_and_then(params![subject, digest.map(|digest| digest.to_string())], grant)?.collect()
+            })
         })
     }
 

@@ -5,7 +5,7 @@
 //! ask for the time; of credentials it sees sealed values alone. One file per
 //! table: [`executions`], [`log_lines`], [`grants`], [`state`], [`tasks`],
 //! [`plugins`], [`trust`], [`slots`], [`credentials`], [`vault`], [`audit`]; `queue` is what waits among
-//! the executions, `file` opens, `writer` commits.
+//! the executions, `file` opens, `writer` commits, `journal` holds what can be committed later.
 //! Programs' own databases are another matter, and another process: [`guest`].
 //!
 //! Writes are queued when they are called and answered when they are durable
@@ -14,10 +14,12 @@
 
 #![forbid(unsafe_code)]
 
+use std::hash::Hash;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
+use wardroom_core::id::Digest;
 
 mod approvals;
 pub mod audit;
@@ -31,8 +33,10 @@ pub mod executions;
 mod file;
 pub mod grants;
 pub mod guest;
+mod journal;
 pub mod listing;
 pub mod log_lines;
+mod memo;
 mod migration;
 #[cfg(test)]
 mod million;
@@ -75,8 +79,11 @@ pub use vault::{NewVault, Resealed, Sealed, Sealing, VaultChange, VaultCreation,
 pub use writer::Answer;
 
 use audit::{EncodedEvent, Ledger};
+use executions::Over;
 use file::DatabaseFile;
-use writer::{Effect, Writer};
+use journal::{Appended, LeftBehind};
+use memo::{Memo, Watch};
+use writer::{Desk, Effect, Writer};
 
 /// Connections for reading that are kept; what is open beyond that is closed
 /// again after its use.
@@ -94,6 +101,16 @@ pub struct Database {
     /// Started by the first write: a command that only reads never has one. The
     /// lock is held to put a write into the queue, no longer.
     writer: Mutex<Option<Writer>>,
+    watch: Watch,
+    known: Known,
+}
+
+/// What every run asks for.
+#[derive(Debug, Default)]
+struct Known {
+    exposed: Memo<String, Vec<(String, String)>>,
+    grants: Memo<(String, Option<Digest>), Vec<GrantRecord>>,
+    trust_head: Memo<(), Option<TrustHead>>,
 }
 
 impl Database {
@@ -113,7 +130,7 @@ impl Database {
         if !file.is_current(&reader)? {
             migration::migrate(&file.writer(Arc::default())?, migration::MIGRATIONS)?;
         }
-        Ok(Self { file, readers: Mutex::new(vec![reader]), writer: Mutex::new(None) })
+        Ok(Self { file, readers: Mutex::new(vec![reader]), writer: Mutex::new(None), watch: Watch::default(), known: Known::default() })
     }
 
     /// Reads from one consistent snapshot.
@@ -140,6 +157,50 @@ impl Database {
         Ok(answer)
     }
 
+    /// Reads what every run asks for, or remembers it while nothing has changed.
+    fn remembered<K: Hash + Eq, V: Clone>(
+        &self,
+        memo: &Memo<K, V>,
+        key: K,
+        read: impl FnOnce() -> Result<V, DbError>,
+    ) -> Result<V, DbError> {
+        let version = self.watch.version(&self.file)?;
+        if let Some(known) = memo.get(version, &key) {
+            return Ok(known);
+        }
+        let answer = read()?;
+        memo.put(version, key, answer.clone());
+        Ok(answer)
+    }
+
+    /// Reads executions, of which some may still have to be filed: those of this
+    /// process, and those that a dead one left.
+    fn read_executions<T>(&self, read: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, DbError> {
+        let left = LeftBehind::look(self.file.path());
+        if left.is_some() {
+            drop(self.start_writer()?);
+        }
+        if let Some(desk) = self.desk() {
+            desk.file_to_read(left);
+        }
+        self.read(read)
+    }
+
+    /// Keeps an execution that is over in the journal, where there is a writer to
+    /// file it. Whoever writes once in a life writes it at once.
+    fn append(&self, over: Over) -> Appended {
+        let Some(desk) = self.desk() else { return Appended::Not(over) };
+        let appended = desk.append(over);
+        if matches!(appended, Appended::First) {
+            self.writer.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(Writer::file_later);
+        }
+        appended
+    }
+
+    fn desk(&self) -> Option<Arc<Desk>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|writer| writer.desk().clone())
+    }
+
     /// Queues a write for the next group.
     fn write<T, F>(&self, write: F) -> Answer<T>
     where
@@ -155,8 +216,7 @@ impl Database {
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T, DbError> + Send + 'static,
     {
-        let desk = self.writer.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|writer| writer.desk().clone());
-        match desk.and_then(|desk| desk.at_once(&write)) {
+        match self.desk().and_then(|desk| desk.at_once(&write)) {
             Some(value) => Answer::known(Ok(value)),
             None => self.write(write),
         }
@@ -195,13 +255,18 @@ impl Database {
     }
 
     fn with_writer<T>(&self, write: impl FnOnce(&Writer) -> Answer<T>) -> Answer<T> {
+        match self.start_writer() {
+            Ok(writer) => writer.as_ref().map_or_else(|| Answer::known(Err(DbError::WriterGone)), write),
+            Err(error) => Answer::known(Err(error)),
+        }
+    }
+
+    /// The writer, where there was none before too.
+    fn start_writer(&self) -> Result<MutexGuard<'_, Option<Writer>>, DbError> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if writer.is_none() {
-            match Writer::start(self.file.clone()) {
-                Ok(started) => *writer = Some(started),
-                Err(error) => return Answer::known(Err(error)),
-            }
+            *writer = Some(Writer::start(self.file.clone(), self.watch.stirred.clone())?);
         }
-        writer.as_ref().map_or_else(|| Answer::known(Err(DbError::WriterGone)), write)
+        Ok(writer)
     }
 }

@@ -69,9 +69,9 @@ impl Database {
     /// [`DbError::Disk`], [`DbError::Busy`].
     pub fn list(&self, filter: &Filter) -> Result<Vec<ExecutionSummary>, DbError> {
         if let Some(parent) = filter.parent {
-            return self.read(|connection| Lane::of_parent(filter, parent).list(connection));
+            return self.read_executions(|connection| Lane::of_parent(filter, parent).list(connection));
         }
-        self.read(|connection| match (&filter.task, &filter.session, &filter.subject, &filter.program) {
+        self.read_executions(|connection| match (&filter.task, &filter.session, &filter.subject, &filter.program) {
             (Some(task), _, _, _) => Lane::of_task(filter, task).list(connection),
             (None, Some(session), _, _) => Lane::of_session(filter, session).list(connection),
             (None, None, None, Some(part)) => list_programs(connection, filter, &programs(connection, part)?),
@@ -403,7 +403,7 @@ mod tests {
         let home = Home::new();
         let database = home.open();
         six(&database).await;
-        let found = database.read(|connection| programs(connection, "report")).unwrap();
+        let found = database.read_executions(|connection| programs(connection, "report")).unwrap();
         assert_eq!(found, ["./report.js", "b/report.js", "report.js"]);
         assert_eq!(database.read(|connection| programs(connection, "\0")).unwrap(), Vec::<String>::new());
     }

@@ -47,7 +47,7 @@ impl Database {
             WHERE execution = (SELECT serial FROM executions WHERE id = ?1 AND attempt = ?2) AND seq >= ?3
             ORDER BY seq
             LIMIT ?4";
-        self.read(|connection| {
+        self.read_executions(|connection| {
             let mut statement = connection.prepare_cached(LINES)?;
             let params = params![id.to_string(), attempt, integer(from), integer(limit)];
             statement.query_and_then(params, line)?.collect()

@@ -40,7 +40,7 @@ impl Database {
     /// Those of reading and writing: [`DbError::Corrupt`], [`DbError::Disk`],
     /// [`DbError::Full`], [`DbError::Busy`].
     pub async fn prune(&self, now: Timestamp, retention: Retention) -> Result<usize, DbError> {
-        let outlived = self.read(|connection| outlived(connection, now, retention))?;
+        let outlived = self.read_executions(|connection| outlived(connection, now, retention))?;
         let mut deleted = 0;
         for batch in outlived.chunks(BATCH) {
             let batch = batch.to_vec();

@@ -42,7 +42,7 @@ impl Database {
     /// Those of reading: [`DbError::Damaged`], [`DbError::Corrupt`],
     /// [`DbError::Disk`], [`DbError::Busy`].
     pub fn stats(&self, task: Option<&str>, since: Timestamp, last: u64) -> Result<Vec<TaskStats>, DbError> {
-        self.read(|connection| {
+        self.read_executions(|connection| {
             let mut tallies: BTreeMap<(bool, Option<String>), Tallied> = BTreeMap::new();
             let mut statement = connection.prepare_cached(if task.is_some() { OF_ONE } else { OF_ALL })?;
             let mut rows = statement.query(params![task, since.ms()])?;

@@ -90,7 +90,7 @@ impl Database {
     /// Those of reading: [`DbError::Damaged`], [`DbError::Corrupt`],
     /// [`DbError::Disk`], [`DbError::Busy`].
     pub fn trust_head(&self) -> Result<Option<TrustHead>, DbError> {
-        self.read_once(head)
+        self.remembered(&self.known.trust_head, (), || self.read_once(head))
     }
 
     /// Both lists with their head, of one moment.

@@ -16,29 +16,44 @@
 //! Whatever stands in the way, or goes wrong, is left to the thread: it alone
 //! waits for other processes and copies the log into the database.
 //!
+//! A run that is over and from which nothing follows is not even that: it waits in
+//! the [`journal`](crate::journal), durably, and the thread files many of them in one
+//! transaction.
+//!
 //! A group in which a write adds to the audit log holds the log's lock around
 //! its transaction, and its commit is synced ([`audit`](crate::audit) says why).
 //! Groups without one pay nothing for it.
 
 use std::future::Future;
+use std::iter;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::DbError;
 use crate::audit::Ledger;
+use crate::executions::Over;
 use crate::file::{BUSY_TIMEOUT, DatabaseFile, Synced};
+use crate::journal::{Appended, FILE_AFTER, Journal, LeftBehind};
 
 /// Writes in one transaction at most: bounds how long the first of them waits,
 /// and how long other processes find the database locked.
 const MAX_GROUP: usize = 256;
+/// How long a reader waits for its turn to have the journal filed.
+const READERS_PATIENCE: Duration = Duration::from_millis(500);
+/// How long whoever files the journal waits for another process's write.
+const FILING_PATIENCE: Duration = Duration::from_millis(500);
+/// How often a reader looks whether it is its turn.
+const LOOK: Duration = Duration::from_micros(200);
+/// How long until a journal is filed again that could not be.
+const FILE_AGAIN: Duration = Duration::from_secs(1);
 /// Bytes of write-ahead log that may stay behind at the end. Whoever opens the
 /// database next reads them again; copying them into the database costs this
 /// process two syncs, which one short run should not pay.
@@ -85,6 +100,7 @@ impl Effect for () {
 #[derive(Debug)]
 pub(crate) struct Desk {
     file: DatabaseFile,
+    journal: Journal,
     /// Opened by the thread. Held while something is committed; never across an
     /// await.
     connection: Mutex<Option<Connection>>,
@@ -93,6 +109,8 @@ pub(crate) struct Desk {
     /// Several writes came together last: one commit for them costs less than
     /// one for each.
     grouped: AtomicBool,
+    /// Told of every commit.
+    stirred: Arc<AtomicBool>,
     /// The write-ahead log is long enough to be copied into the database.
     long_log: Arc<AtomicBool>,
 }
@@ -102,18 +120,69 @@ impl Desk {
     /// `None`: it is for the queue. What was queued before is committed before.
     pub(crate) fn at_once<T>(&self, write: impl Fn(&Connection) -> Result<T, DbError>) -> Option<T> {
         let in_the_way = self.file.syncs() || self.grouped.load(Ordering::Relaxed) || self.long_log.load(Ordering::Relaxed);
-        if in_the_way || self.waiting.load(Ordering::Acquire) > 0 {
+        if in_the_way || self.waiting.load(Ordering::Acquire) > 0 || !self.journal.is_empty() {
             return None;
         }
         let connection = self.connection.try_lock().ok()?;
         let connection = connection.as_ref().filter(|connection| connection.is_autocommit())?;
-        let _impatient = Impatient::begin(connection)?;
+        let _patience = Patience::of(connection, Duration::ZERO)?;
         run(connection, "BEGIN IMMEDIATE").ok()?;
         let written = write(connection).and_then(|value| run(connection, "COMMIT").map(|()| value));
         if !connection.is_autocommit() {
             run(connection, "ROLLBACK").ok();
         }
+        self.stirred.store(true, Ordering::Release);
         written.ok()
+    }
+
+    /// Keeps an execution that is over until it is filed; not where a commit is
+    /// to survive the death of the machine.
+    pub(crate) fn append(&self, over: Over) -> Appended {
+        if self.file.syncs() { Appended::Not(over) } else { self.journal.append(over) }
+    }
+
+    /// Files what waits in the journal, before anything else is written.
+    fn file_journal(&self, connection: &Connection) -> Result<(), DbError> {
+        if self.journal.is_empty() {
+            return Ok(());
+        }
+        self.journal.file(connection)?;
+        self.shorten_log(connection);
+        Ok(())
+    }
+
+    /// The same, by itself; answers whether it is done. It can wait for its turn, and
+    /// holds up nobody while another process writes.
+    fn file_alone(&self) -> bool {
+        let mut kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.journal.is_empty() {
+            return true;
+        }
+        let Ok(connection) = self.open(&mut kept) else { return false };
+        let _patience = Patience::of(connection, FILING_PATIENCE);
+        self.file_journal(connection).is_ok()
+    }
+
+    /// The same, for one who wants to read, and what dead processes left. Who cannot
+    /// write, or not now, is not kept from reading: what waits stays where it is.
+    pub(crate) fn file_to_read(&self, left: Option<LeftBehind>) {
+        if self.journal.is_empty() && left.is_none() {
+            return;
+        }
+        let until = Instant::now() + READERS_PATIENCE;
+        let mut kept = loop {
+            match self.connection.try_lock() {
+                Ok(kept) => break kept,
+                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                // Somebody commits, or waits until another process did.
+                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(LOOK),
+                Err(TryLockError::WouldBlock) => return,
+            }
+        };
+        let Ok(connection) = self.open(&mut kept) else { return };
+        let _patience = Patience::of(connection, FILING_PATIENCE);
+        self.file_journal(connection).ok();
+        left.and_then(|left| left.file(connection).ok());
     }
 
     /// The connection, opened where there is none.
@@ -136,16 +205,16 @@ impl Desk {
     }
 }
 
-/// While it lives, the connection waits for no other process.
-struct Impatient<'a>(&'a Connection);
+/// While it lives, the connection waits no longer than this for other processes.
+struct Patience<'a>(&'a Connection);
 
-impl<'a> Impatient<'a> {
-    fn begin(connection: &'a Connection) -> Option<Self> {
-        connection.busy_timeout(Duration::ZERO).ok().map(|()| Self(connection))
+impl<'a> Patience<'a> {
+    fn of(connection: &'a Connection, patience: Duration) -> Option<Self> {
+        connection.busy_timeout(patience).ok().map(|()| Self(connection))
     }
 }
 
-impl Drop for Impatient<'_> {
+impl Drop for Patience<'_> {
     fn drop(&mut self) {
         // It only stores a number.
         self.0.busy_timeout(BUSY_TIMEOUT).ok();
@@ -158,15 +227,16 @@ impl Drop for Impatient<'_> {
 pub(crate) struct Writer {
     desk: Arc<Desk>,
     /// `None` only while it is dropped: closing the queue ends the thread.
-    queue: Option<Sender<Box<dyn Work>>>,
+    queue: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    pub(crate) fn start(file: DatabaseFile) -> Result<Self, DbError> {
+    pub(crate) fn start(file: DatabaseFile, stirred: Arc<AtomicBool>) -> Result<Self, DbError> {
         let (queue, work) = mpsc::channel();
         let (connection, waiting, grouped, long_log) = Default::default();
-        let desk = Arc::new(Desk { file, connection, waiting, grouped, long_log });
+        let journal = Journal::beside(file.path());
+        let desk = Arc::new(Desk { file, journal, connection, waiting, grouped, stirred, long_log });
         let thread = thread::Builder::new().name("db-writer".to_owned());
         let own = desk.clone();
         let thread = thread.spawn(move || serve(&own, &work));
@@ -209,9 +279,16 @@ impl Writer {
         // the answer reports as `WriterGone`.
         if let Some(queue) = &self.queue {
             self.desk.waiting.fetch_add(1, Ordering::AcqRel);
-            queue.send(work).ok();
+            queue.send(Job::Write(work)).ok();
         }
         Answer(answer)
+    }
+
+    /// Has the journal filed, when some more has come.
+    pub(crate) fn file_later(&self) {
+        if let Some(queue) = &self.queue {
+            queue.send(Job::File).ok();
+        }
     }
 }
 
@@ -222,6 +299,13 @@ impl Drop for Writer {
             thread.join().ok();
         }
     }
+}
+
+/// What the thread is to do.
+enum Job {
+    Write(Box<dyn Work>),
+    /// File the journal, a moment from now.
+    File,
 }
 
 /// A write in the queue, whatever its answer's type.
@@ -269,31 +353,45 @@ where
 
 /// Lives until the queue is closed and empty. Where the database cannot be
 /// opened, this group fails and the next one tries again.
-fn serve(desk: &Desk, queue: &Receiver<Box<dyn Work>>) {
-    let file = &desk.file;
+fn serve(desk: &Desk, queue: &Receiver<Job>) {
     let mut audited = false;
-    while let Ok(first) = queue.recv() {
-        let mut kept = desk.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut group = vec![first];
-        group.extend(queue.try_iter().take(MAX_GROUP - 1));
-        audited |= group.iter().any(|work| work.is_audited());
-        let count = group.len();
-        match desk.open(&mut kept) {
-            Ok(connection) => {
-                commit(file, connection, &mut group);
-                group.into_iter().for_each(Work::answer);
-                desk.shorten_log(connection);
+    // When the journal is to be filed, where something waits in it.
+    let mut due: Option<Instant> = None;
+    loop {
+        let first = match due {
+            None => queue.recv().map_err(RecvTimeoutError::from),
+            Some(due) => queue.recv_timeout(due.saturating_duration_since(Instant::now())),
+        };
+        let mut group = Vec::new();
+        match first {
+            Ok(first) => {
+                for job in iter::once(first).chain(queue.try_iter().take(MAX_GROUP - 1)) {
+                    match job {
+                        Job::Write(work) => group.push(work),
+                        Job::File => due = due.or_else(|| Some(Instant::now() + FILE_AFTER)),
+                    }
+                }
             }
-            Err(error) => group.into_iter().for_each(|mut work| {
-                work.fail(error.clone());
-                work.answer();
-            }),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
         }
-        desk.grouped.store(count > 1, Ordering::Relaxed);
-        desk.waiting.fetch_sub(count, Ordering::AcqRel);
+        if !group.is_empty() {
+            audited |= group.iter().any(|work| work.is_audited());
+            // What was recorded before is in the database before.
+            if commit_group(desk, group) {
+                due = None;
+            }
+        }
+        if due.is_some_and(|due| due <= Instant::now()) {
+            // Where it fails it is tried again.
+            due = (!desk.file_alone()).then(|| Instant::now() + FILE_AGAIN);
+        }
     }
+    // What cannot be filed now is found in its file.
+    desk.file_alone();
     let left = desk.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(connection) = left {
+        let file = &desk.file;
         // A value that was replaced or removed lies in the log and in the pages it
         // freed until the log is copied and cut: then it is gone.
         if audited {
@@ -301,6 +399,29 @@ fn serve(desk: &Desk, queue: &Receiver<Box<dyn Work>>) {
         }
         file.leave(connection, MAX_LEFT_LOG);
     }
+}
+
+/// Commits the journal and then a group; answers whether the journal was filed.
+fn commit_group(desk: &Desk, mut group: Vec<Box<dyn Work>>) -> bool {
+    let mut kept = desk.connection.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = group.len();
+    let mut is_filed = false;
+    match desk.open(&mut kept) {
+        Ok(connection) => {
+            is_filed = desk.file_journal(connection).is_ok();
+            commit(&desk.file, connection, &mut group);
+            desk.stirred.store(true, Ordering::Release);
+            group.into_iter().for_each(Work::answer);
+            desk.shorten_log(connection);
+        }
+        Err(error) => group.into_iter().for_each(|mut work| {
+            work.fail(error.clone());
+            work.answer();
+        }),
+    }
+    desk.grouped.store(count > 1, Ordering::Relaxed);
+    desk.waiting.fetch_sub(count, Ordering::AcqRel);
+    is_filed
 }
 
 /// How committing a group went wrong as a whole.
@@ -390,7 +511,7 @@ mod tests {
     fn held() -> Held {
         let home = tempfile::tempdir().unwrap();
         let file = DatabaseFile::locate(home.path(), DbConfig::default()).unwrap();
-        let writer = Writer::start(file.clone()).unwrap();
+        let writer = Writer::start(file.clone(), Arc::default()).unwrap();
         let barrier = Arc::new(Barrier::new(2));
         let met = Arc::clone(&barrier);
         drop(writer.write(move |_| {
@@ -482,7 +603,7 @@ mod tests {
     async fn idle() -> (Writer, DatabaseFile, tempfile::TempDir) {
         let home = tempfile::tempdir().unwrap();
         let file = DatabaseFile::locate(home.path(), DbConfig::default()).unwrap();
-        let writer = Writer::start(file.clone()).unwrap();
+        let writer = Writer::start(file.clone(), Arc::default()).unwrap();
         writer.write(put("first", 1)).await.unwrap();
         while writer.desk.waiting.load(Ordering::Acquire) > 0 {
             std::thread::yield_now();
@@ -515,7 +636,7 @@ mod tests {
         queued.await.unwrap();
         assert_eq!(keys(&file), ["b", "first"]);
         let synced = DatabaseFile::locate(_home.path(), DbConfig { durability: crate::Durability::Machine }).unwrap();
-        let writer = Writer::start(synced).unwrap();
+        let writer = Writer::start(synced, Arc::default()).unwrap();
         writer.write(put("c", 1)).await.unwrap();
         while writer.desk.waiting.load(Ordering::Acquire) > 0 {
             std::thread::yield_now();
@@ -560,7 +681,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let file = DatabaseFile::locate(home.path(), DbConfig::default()).unwrap();
         let (here, away) = (home.path().join("wardroom.db"), home.path().join("away"));
-        let writer = Writer::start(file).unwrap();
+        let writer = Writer::start(file, Arc::default()).unwrap();
         std::fs::rename(&here, &away).unwrap();
         assert!(matches!(writer.write(put("a", 1)).await, Err(DbError::Inaccessible(_))));
         std::fs::rename(&away, &here).unwrap();

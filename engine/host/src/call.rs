@@ -16,7 +16,6 @@ use crate::imports::automation::TaskProgram;
 use crate::imports::automation::wardroom::automation::types::Failure as GuestFailure;
 use crate::imports::interpreter::Interpreter;
 use crate::imports::interpreter::exports::wardroom::interpreter::script::ScriptError;
-use crate::inspect;
 use crate::load::Loaded;
 use crate::run::RunState;
 use crate::value;
@@ -95,17 +94,12 @@ async fn command(store: &mut Store<RunState>, loaded: &Loaded, stdout: Option<&C
 async fn function(store: &mut Store<RunState>, loaded: &Loaded, plan: &Resolved, name: &str) -> Called {
     let refused = |error: HostError| ended(error.into_failure());
     let invalid = |error: value::ValueError| ended(Failure::new(FailureKind::Invalid, error.to_string()));
-    let export = inspect::function(&loaded.component, &loaded.sandbox.engine, name).map_err(refused)?;
+    let export = loaded.doors.function(name).map_err(refused)?;
     value::supported(&export.ty).map_err(|why| refused(HostError::Unsupported { function: name.to_owned(), reason: why.to_string() }))?;
     let arguments = value::arguments(&Value::Object(plan.input.params.clone()), &export.ty).map_err(invalid)?;
     let instance = loaded.pre.instantiate_async(&mut *store).await?;
-    let interface = match &export.interface {
-        Some(interface) => instance.get_export_index(&mut *store, None, interface),
-        None => None,
-    };
-    let index = instance.get_export_index(&mut *store, interface.as_ref(), &export.function);
     let missing = || refused(HostError::NoFunction { wanted: name.to_owned(), near: None });
-    let function = index.and_then(|index| instance.get_func(&mut *store, index)).ok_or_else(missing)?;
+    let function = export.index.and_then(|index| instance.get_func(&mut *store, index)).ok_or_else(missing)?;
     let mut results = vec![Val::Bool(false); export.ty.results().len()];
     function.call_async(&mut *store, &arguments, &mut results).await?;
     let cap = usize::try_from(plan.limits.output_bytes).unwrap_or(usize::MAX);

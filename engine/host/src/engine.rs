@@ -46,6 +46,8 @@ const INSTANCE_BYTES: usize = 10 << 20;
 /// fault its pages in again.
 const MEMORY_KEPT: usize = 2 << 20;
 const TABLES_KEPT: usize = 512 << 10;
+/// More than most guests use of their stack, and what each run pays to clear.
+const STACK_KEPT: usize = 16 << 10;
 
 /// Bytes of stack for a guest's own frames, and for host calls above them.
 const WASM_STACK: usize = 2 << 20;
@@ -155,6 +157,7 @@ fn pool() -> PoolingAllocationConfig {
         .max_unused_warm_slots(16)
         .linear_memory_keep_resident(MEMORY_KEPT)
         .table_keep_resident(TABLES_KEPT)
+        .async_stack_keep_resident(STACK_KEPT)
         // Where the kernel can tell which pages were written, only those are
         // cleared after a run.
         .pagemap_scan(Enabled::Auto);

@@ -5,8 +5,8 @@ use serde_json::Value;
 use wardroom_core::program::{Entry, Shape};
 use wardroom_core::text::nearest;
 use wasmtime::Engine;
-use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
+use wasmtime::component::{Component, ComponentExportIndex};
 
 use crate::error::HostError;
 use crate::value;
@@ -31,6 +31,8 @@ const SERVED: &[(&str, &str)] = &[
 
 const TASK: &str = "wardroom:automation/task@";
 const COMMAND: &str = "wasi:cli/run@";
+/// Through these alone a guest sees folders.
+const FOLDERS: &str = "wasi:filesystem/";
 /// Interfaces that have a door of their own, and no place among functions.
 const DOORS: [&str; 3] = [TASK, COMMAND, "wasi:http/incoming-handler@"];
 
@@ -71,6 +73,8 @@ pub(crate) struct Export {
     /// Its own name.
     pub(crate) function: String,
     pub(crate) ty: ComponentFunc,
+    /// Where an instance has it.
+    pub(crate) index: Option<ComponentExportIndex>,
 }
 
 impl Export {
@@ -97,11 +101,11 @@ pub(crate) fn short(interface: &str) -> &str {
 /// `docs` looks up what the author says of a function, by the interface that it
 /// lies in and its name.
 pub(crate) fn inspect(component: &Component, engine: &Engine, docs: &dyn Fn(Option<&str>, &str) -> Option<String>) -> Inspection {
-    let functions = exports(component, engine);
+    let Doors { shape, exports, .. } = Doors::of(component, engine);
     let with_docs = |export: &Export| FunctionView { docs: docs(export.interface.as_deref(), &export.function), ..view(export) };
     Inspection {
-        shape: shape(component, engine),
-        functions: functions.iter().map(with_docs).collect(),
+        shape,
+        functions: exports.iter().map(with_docs).collect(),
         imports: component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect(),
     }
 }
@@ -116,7 +120,62 @@ fn view(export: &Export) -> FunctionView {
     }
 }
 
-pub(crate) fn shape(component: &Component, engine: &Engine) -> Shape {
+/// How a component is called, found out once for all its runs.
+pub(crate) struct Doors {
+    shape: Shape,
+    /// All functions that are no door of their own.
+    exports: Vec<Export>,
+    /// Whether it could see a folder at all.
+    pub(crate) sees_folders: bool,
+}
+
+impl Doors {
+    pub(crate) fn of(component: &Component, engine: &Engine) -> Self {
+        let sees_folders = component.component_type().imports(engine).any(|(name, _)| name.starts_with(FOLDERS));
+        Self { shape: shape(component, engine), exports: exports(component, engine), sees_folders }
+    }
+
+    /// The function that a name means.
+    pub(crate) fn function(&self, wanted: &str) -> Result<&Export, HostError> {
+        self.exports.iter().find(|export| export.answers_to(wanted)).ok_or_else(|| {
+            let names: Vec<String> = self.exports.iter().map(Export::name).collect();
+            let near = nearest(wanted, names.iter().map(String::as_str)).map(str::to_owned);
+            HostError::NoFunction { wanted: wanted.to_owned(), near }
+        })
+    }
+
+    /// Those of a function's params whose every value is a JSON string.
+    pub(crate) fn text_params(&self, wanted: &str) -> Result<Vec<String>, HostError> {
+        let schema = value::params_schema(&self.function(wanted)?.ty).unwrap_or_default();
+        let is_text = |schema: &Value| schema.get("type").is_some_and(|kind| kind == "string") || schema.get("enum").is_some();
+        let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+        Ok(properties.filter(|(_, schema)| is_text(schema)).map(|(name, _)| name.clone()).collect())
+    }
+
+    /// The door that is meant where none was named.
+    pub(crate) fn entry(&self, wanted: Option<&str>, args: &[String]) -> Result<Entry, HostError> {
+        let no_args = |entry: Entry| match args {
+            [] => Ok(entry),
+            _ => Err(HostError::NoEntry("only a command takes arguments after `--`: this program takes params".to_owned())),
+        };
+        if let Some(wanted) = wanted {
+            self.function(wanted)?;
+            return no_args(Entry::Function(wanted.to_owned()));
+        }
+        match (self.shape, self.exports.as_slice()) {
+            (Shape::Task, _) => no_args(Entry::Task),
+            (Shape::Command, _) => Ok(Entry::Command { args: args.to_vec() }),
+            (Shape::Functions | Shape::Script, []) => Err(HostError::NoEntry("the program exports nothing that can be run".to_owned())),
+            (Shape::Functions | Shape::Script, [only]) => no_args(Entry::Function(only.name())),
+            (Shape::Functions | Shape::Script, many) => {
+                let names = many.iter().map(Export::name).collect::<Vec<_>>().join(", ");
+                Err(HostError::NoEntry(format!("the program has several functions: name one of {names} after a `#`")))
+            }
+        }
+    }
+}
+
+fn shape(component: &Component, engine: &Engine) -> Shape {
     let exports = |prefix: &str| component.component_type().exports(engine).any(|(name, _)| name.starts_with(prefix));
     if exports(TASK) {
         Shape::Task
@@ -127,16 +186,20 @@ pub(crate) fn shape(component: &Component, engine: &Engine) -> Shape {
     }
 }
 
-/// All functions that are no door of their own.
-pub(crate) fn exports(component: &Component, engine: &Engine) -> Vec<Export> {
+fn exports(component: &Component, engine: &Engine) -> Vec<Export> {
     let mut found = Vec::new();
     for (name, item) in component.component_type().exports(engine) {
         match item.ty {
-            ComponentItem::ComponentFunc(ty) => found.push(Export { interface: None, function: name.to_owned(), ty }),
+            ComponentItem::ComponentFunc(ty) => {
+                let index = component.get_export_index(None, name);
+                found.push(Export { interface: None, function: name.to_owned(), ty, index });
+            }
             ComponentItem::ComponentInstance(instance) if !DOORS.iter().any(|door| name.starts_with(door)) => {
+                let interface = component.get_export_index(None, name);
                 for (function, item) in instance.exports(engine) {
                     if let ComponentItem::ComponentFunc(ty) = item.ty {
-                        found.push(Export { interface: Some(name.to_owned()), function: function.to_owned(), ty });
+                        let index = interface.and_then(|interface| component.get_export_index(Some(&interface), function));
+                        found.push(Export { interface: Some(name.to_owned()), function: function.to_owned(), ty, index });
                     }
                 }
             }
@@ -144,50 +207,6 @@ pub(crate) fn exports(component: &Component, engine: &Engine) -> Vec<Export> {
         }
     }
     found
-}
-
-/// The function that a name means.
-pub(crate) fn function(component: &Component, engine: &Engine, wanted: &str) -> Result<Export, HostError> {
-    let mut exports = exports(component, engine);
-    if let Some(index) = exports.iter().position(|export| export.answers_to(wanted)) {
-        return Ok(exports.swap_remove(index));
-    }
-    let names: Vec<String> = exports.iter().map(Export::name).collect();
-    let near = nearest(wanted, names.iter().map(String::as_str)).map(str::to_owned);
-    Err(HostError::NoFunction { wanted: wanted.to_owned(), near })
-}
-
-/// Those of a function's params whose every value is a JSON string.
-pub(crate) fn text_params(component: &Component, engine: &Engine, wanted: &str) -> Result<Vec<String>, HostError> {
-    let export = function(component, engine, wanted)?;
-    let schema = value::params_schema(&export.ty).unwrap_or_default();
-    let is_text = |schema: &Value| schema.get("type").is_some_and(|kind| kind == "string") || schema.get("enum").is_some();
-    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
-    Ok(properties.filter(|(_, schema)| is_text(schema)).map(|(name, _)| name.clone()).collect())
-}
-
-/// The door that is meant where none was named.
-pub(crate) fn entry(component: &Component, engine: &Engine, wanted: Option<&str>, args: &[String]) -> Result<Entry, HostError> {
-    let no_args = |entry: Entry| match args {
-        [] => Ok(entry),
-        _ => Err(HostError::NoEntry("only a command takes arguments after `--`: this program takes params".to_owned())),
-    };
-    if let Some(wanted) = wanted {
-        function(component, engine, wanted)?;
-        return no_args(Entry::Function(wanted.to_owned()));
-    }
-    match shape(component, engine) {
-        Shape::Task => no_args(Entry::Task),
-        Shape::Command => Ok(Entry::Command { args: args.to_vec() }),
-        Shape::Functions | Shape::Script => {
-            let names: Vec<String> = exports(component, engine).iter().map(Export::name).collect();
-            match names.as_slice() {
-                [] => Err(HostError::NoEntry("the program exports nothing that can be run".to_owned())),
-                [only] => no_args(Entry::Function(only.clone())),
-                many => Err(HostError::NoEntry(format!("the program has several functions: name one of {} after a `#`", many.join(", ")))),
-            }
-        }
-    }
 }
 
 /// Every import is one that this host serves, else the first that is not, by

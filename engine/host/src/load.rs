@@ -14,6 +14,7 @@ use crate::cache::{Cache, Slot};
 use crate::describe::Described;
 use crate::engine::{EngineKind, Engines, Sandbox};
 use crate::error::HostError;
+use crate::inspect::Doors;
 use crate::prepare::{self, Job, Prepared, Preparer};
 use crate::run::RunState;
 
@@ -29,7 +30,7 @@ const INTERPRETER: &[u8] = include_bytes!("../../../plugins/javascript/javascrip
 /// A program that can be instantiated.
 pub(crate) struct Loaded {
     pub(crate) sandbox: Arc<Sandbox>,
-    pub(crate) component: Component,
+    pub(crate) doors: Doors,
     pub(crate) pre: InstancePre<RunState>,
 }
 
@@ -151,7 +152,8 @@ impl Loader {
         crate::inspect::check_imports(&component, &sandbox.engine)?;
         let pre =
             sandbox.linker.instantiate_pre(&component).map_err(|error| HostError::Invalid(format!("it cannot be linked: {error:#}")))?;
-        let loaded = Arc::new(Loaded { sandbox, component, pre });
+        let doors = Doors::of(&component, &sandbox.engine);
+        let loaded = Arc::new(Loaded { sandbox, doors, pre });
         remember(&self.loaded, key, loaded.clone());
         Ok(loaded)
     }

@@ -45,7 +45,7 @@ use crate::imports::call::Calling;
 use crate::imports::files::{Folders, GuardedView};
 use crate::imports::http::{GateRun, HttpGate};
 use crate::imports::state::StateView;
-use crate::inspect::{self, Inspection};
+use crate::inspect::{Doors, Inspection};
 use crate::ledger::Ledger;
 use crate::load::{Loaded, Loader, Notice};
 use crate::notes::Notes;
@@ -179,7 +179,7 @@ impl Host {
             };
         }
         let loaded = self.loader.component(program, engine_kind(fuel)).await?;
-        inspect::entry(&loaded.component, &loaded.sandbox.engine, function, args)
+        loaded.doors.entry(function, args)
     }
 
     /// The params of a function that are text, so that what was typed for them
@@ -190,7 +190,7 @@ impl Host {
     /// [`HostError`] where there is no such function.
     pub async fn text_params(&self, program: &Program, function: &str, fuel: bool) -> Result<Vec<String>, HostError> {
         let loaded = self.loader.component(program, engine_kind(fuel)).await?;
-        inspect::text_params(&loaded.component, &loaded.sandbox.engine, function)
+        loaded.doors.text_params(function)
     }
 
     /// Whether instances come from a pool, rather than being made on demand
@@ -358,7 +358,7 @@ impl Run<'_> {
 
     fn store(&mut self, loaded: &Loaded, state: Option<StateView>, end: Instant) -> Result<Store<RunState>, Failure> {
         let limits = &self.plan.resolved().limits;
-        let (wasi, folders) = self.wasi()?;
+        let (wasi, folders) = self.wasi(&loaded.doors)?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let http_limits =
@@ -395,7 +395,7 @@ impl Run<'_> {
     }
 
     /// Only what was granted: no variable, argument or stream of our own.
-    fn wasi(&mut self) -> Result<(WasiCtx, Folders), Failure> {
+    fn wasi(&mut self, doors: &Doors) -> Result<(WasiCtx, Folders), Failure> {
         let resolved = self.plan.resolved();
         let mut wasi = WasiCtxBuilder::new();
         wasi.max_random_size(MAX_RANDOM_BYTES);
@@ -423,7 +423,11 @@ impl Run<'_> {
             wasi.stdout(self.said_as(Level::Info));
         }
         crate::imports::refuse_sockets(&mut wasi);
-        Folders::open(wasi, &self.plan.access().folders, &self.host.fence)
+        let granted = &self.plan.access().folders;
+        if granted.is_empty() && !doors.sees_folders {
+            return Ok((wasi.build(), Folders::default()));
+        }
+        Folders::open(wasi, granted, &self.host.fence)
             .map_err(|(name, error)| Failure::new(FailureKind::Denied, format!("the folder `{name}` cannot be opened: {error}")))
     }
 

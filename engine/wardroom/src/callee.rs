@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -48,7 +49,7 @@ pub struct Callee {
 enum What {
     Task(Box<Task>),
     /// A function of a plugin that the operator exposed.
-    Tool(Box<ExposedTool>),
+    Tool(Arc<ExposedTool>),
 }
 
 /// What becomes of a call while the callee runs already.
@@ -180,7 +181,7 @@ impl Wardroom {
         let unknown = |near| CalleeError::Unknown { name: name.clone(), near };
         if name.function().is_some() {
             return match self.exposed_tool(name.as_str()) {
-                Ok(tool) => Ok(Callee { name: name.clone(), what: What::Tool(Box::new(tool)) }),
+                Ok(tool) => Ok(Callee { name: name.clone(), what: What::Tool(tool) }),
                 Err(PluginError::Db(error)) => Err(error.into()),
                 // What is not exposed, or damaged, is not called.
                 Err(_) => Err(unknown(None)),
@@ -207,7 +208,7 @@ impl Wardroom {
             // A function whose name no grant could say is not called.
             Ok(tools) => callees.extend(tools.into_iter().filter_map(|tool| {
                 let name = tool.dotted().parse().ok()?;
-                Some(Callee { name, what: What::Tool(Box::new(tool)) })
+                Some(Callee { name, what: What::Tool(Arc::new(tool)) })
             })),
             Err(PluginError::Db(error)) => return Err(error),
             Err(_) => {}

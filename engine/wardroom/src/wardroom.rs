@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
 use wardroom_core::blame::Blame;
 use wardroom_core::clock::{Clock, SystemClock, Timestamp};
@@ -43,6 +44,8 @@ pub struct Wardroom {
     pub(crate) trust: Trust,
     /// Callees that run for a call, and not beside themselves.
     pub(crate) turns: Turns,
+    /// When this process last looked whether old executions are to be forgotten.
+    pub(crate) looked_tidy: Mutex<Option<Instant>>,
     /// An end in this process was not followed, because that failed.
     pub(crate) unfollowed: AtomicBool,
 }
@@ -111,6 +114,7 @@ impl Wardroom {
             given_up: GivenUp::default(),
             kept: Kept::default(),
             known_tools: KnownTools::default(),
+            looked_tidy: Mutex::default(),
             trust: Trust::default(),
             turns: Turns::default(),
             unfollowed: AtomicBool::new(false),

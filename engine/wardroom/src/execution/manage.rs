@@ -2,7 +2,8 @@
 //! that run in another process.
 
 use std::path::Path;
-use std::time::Duration;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use wardroom_core::blame::Blame;
 use wardroom_core::call::MAX_CALLS;
@@ -19,6 +20,8 @@ use crate::wardroom::Wardroom;
 const PAGE: u64 = 1000;
 /// How often old executions are forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often a process looks whether it is time to; it is asked after every run.
+const LOOK_TIDY_EVERY: Duration = Duration::from_secs(60);
 
 /// Something about an execution that cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +127,14 @@ impl Wardroom {
     ///
     /// [`DbError`] where that cannot be written.
     pub async fn tidy_daily(&self) -> Result<(), DbError> {
+        let now = Instant::now();
+        {
+            let mut looked = self.looked_tidy.lock().unwrap_or_else(PoisonError::into_inner);
+            if looked.is_some_and(|at| now.duration_since(at) < LOOK_TIDY_EVERY) {
+                return Ok(());
+            }
+            *looked = Some(now);
+        }
         let marker = self.home.run().join("tidied");
         let age = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok()?.elapsed().ok();
         if age(&marker).is_some_and(|age| age < TIDY_EVERY) {

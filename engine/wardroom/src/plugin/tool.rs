@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
 use wardroom_core::capability::{Capability, Requests, Scope, Surplus};
@@ -105,15 +105,15 @@ pub(super) fn command_input(params: &Map<String, Value>) -> (Map<String, Value>,
 /// this name has in the database now knows the row. The name is asked for too: a
 /// hand in the database may give one row another's seal. Whether a function is exposed is asked each time.
 #[derive(Default)]
-pub(crate) struct KnownTools(Mutex<HashMap<(String, String, String), ExposedTool>>);
+pub(crate) struct KnownTools(Mutex<HashMap<(String, String, String), Arc<ExposedTool>>>);
 
 impl KnownTools {
-    fn get(&self, plugin: &PluginName, function: &str, seal: &str) -> Option<ExposedTool> {
+    fn get(&self, plugin: &PluginName, function: &str, seal: &str) -> Option<Arc<ExposedTool>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&(plugin.to_string(), function.to_owned(), seal.to_owned())).cloned()
     }
 
-    fn put(&self, tool: &ExposedTool) {
+    fn put(&self, tool: &Arc<ExposedTool>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() == MAX_KNOWN {
             known.clear();
@@ -167,7 +167,7 @@ impl Wardroom {
     /// # Errors
     ///
     /// [`PluginError::NotExposed`], or what finding the plugin says.
-    pub fn exposed_tool(&self, dotted: &str) -> Result<ExposedTool, PluginError> {
+    pub fn exposed_tool(&self, dotted: &str) -> Result<Arc<ExposedTool>, PluginError> {
         let not_exposed = || PluginError::NotExposed(dotted.to_owned());
         let Some((name, Some(function))) = parts(dotted) else { return Err(not_exposed()) };
         let exposed = self.db.exposed_of(&name)?;
@@ -176,14 +176,14 @@ impl Wardroom {
     }
 
     /// A function that is known to be exposed, of the plugin whose row has this seal.
-    fn tool_of(&self, name: &PluginName, function: &str, seal: &str) -> Result<ExposedTool, PluginError> {
+    fn tool_of(&self, name: &PluginName, function: &str, seal: &str) -> Result<Arc<ExposedTool>, PluginError> {
         if let Some(tool) = self.known_tools.get(name, function, seal) {
             return Ok(tool);
         }
         let plugin = self.plugin(name.as_str())?;
         let (functions, _) = self.plugin_functions(&plugin)?;
         let function = named(name, functions, function)?;
-        let tool = ExposedTool { plugin, function };
+        let tool = Arc::new(ExposedTool { plugin, function });
         self.known_tools.put(&tool);
         Ok(tool)
     }
@@ -193,7 +193,7 @@ impl Wardroom {
     /// # Errors
     ///
     /// What finding its plugin says.
-    pub fn exposed_by_tool_name(&self, name: &str) -> Result<Option<ExposedTool>, PluginError> {
+    pub fn exposed_by_tool_name(&self, name: &str) -> Result<Option<Arc<ExposedTool>>, PluginError> {
         let Some((plugin, _)) = name.split_once("__") else { return Ok(None) };
         let Ok(plugin) = plugin.parse::<PluginName>() else { return Ok(None) };
         let exposed = self.db.exposed_of(&plugin)?;
@@ -354,7 +354,7 @@ mod tests {
         let function = json!({ "name": "f", "door": "function" });
         let plugin = Plugin { record, summary: serde_json::from_value(summary).unwrap() };
         let known = KnownTools::default();
-        known.put(&ExposedTool { plugin, function: serde_json::from_value(function).unwrap() });
+        known.put(&Arc::new(ExposedTool { plugin, function: serde_json::from_value(function).unwrap() }));
         let has = |plugin: &str, function: &str, seal: &str| known.get(&plugin.parse().unwrap(), function, seal).is_some();
         assert!(has("one", "f", "s"));
         assert!(!has("two", "f", "s") && !has("one", "g", "s") && !has("one", "f", "t"));
