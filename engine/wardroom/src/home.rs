@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  wardroom.db   executions, grants, state
+//!  journal/      executions that are about to be among them
 //!  config.toml   operator settings
 //!  components/   the bytes of programs that tasks and plugins pin
 //!  plugins.key   what the rows of plugins are sealed with

@@ -87,10 +87,6 @@ impl Answer {
         self
     }
 
-    fn structured_bytes(&self) -> usize {
-        serde_json::to_string(&self.structured).map_or(usize::MAX, |text| text.len())
-    }
-
     /// The same with one thing less.
     fn shorter(mut self) -> Self {
         if let Some(value) = SHORTENED.get(self.shortenings).and_then(|name| self.structured.get_mut(*name)) {
@@ -104,20 +100,36 @@ impl Answer {
     /// As the protocol has it.
     pub(super) fn into_result(self) -> CallToolResult {
         let text = shortened(&for_terminal(&self.text));
-        if self.structured_bytes() + text.len() > MAX_ANSWER && self.shortenings < SHORTENED.len() {
+        let bytes = json_bytes(&self.structured).saturating_add(text.len());
+        if bytes > MAX_ANSWER && self.shortenings < SHORTENED.len() {
             return self.shorter().into_result();
         }
-        let structured = Value::Object(self.structured);
-        let bytes = structured.to_string().len() + text.len();
         if bytes > MAX_ANSWER {
             let message = format!("the answer has {bytes} bytes, and at most {MAX_ANSWER} fit: ask for less at once");
             return Refused { code: "answer_too_long", message, hint: None }.into_result();
         }
-        let mut result = CallToolResult::structured(structured);
+        let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
+        result.structured_content = Some(Value::Object(self.structured));
         result.is_error = Some(self.is_failed);
-        result.content = vec![ContentBlock::text(text)];
         result
     }
+}
+
+/// Bytes of a value's JSON, which is not made for it.
+pub(super) fn json_bytes(value: &impl Serialize) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 = self.0.saturating_add(bytes.len());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, value).map_or(usize::MAX, |()| count.0)
 }
 
 fn shortened(text: &str) -> String {
@@ -281,11 +293,11 @@ pub(super) fn fitting<T: Serialize>(items: impl IntoIterator<Item = T>) -> (Vec<
     let (mut page, mut bytes) = (Vec::new(), 0);
     for item in items {
         let mut value = serde_json::to_value(item).unwrap_or(Value::Null);
-        if value.to_string().len() > PAGE {
+        if json_bytes(&value) > PAGE {
             // One that no page holds is told of, and keeps no other from its place.
             value = json!({ "name": value.get("name"), "id": value.get("id"), "shortened": true });
         }
-        bytes += value.to_string().len() + 1;
+        bytes += json_bytes(&value) + 1;
         if bytes > PAGE && !page.is_empty() {
             return (page, true);
         }

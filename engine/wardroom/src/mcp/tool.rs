@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use wardroom_core::text::nearest;
 
-use super::answer::{Answer, Refused};
+use super::answer::{Answer, Refused, json_bytes};
 use super::consent::{self, Asked};
 use super::schema::portable;
 use super::tools::{approvals, credentials, executions, programs, scripts, status, tasks};
@@ -163,13 +163,16 @@ fn checked(ready: &Ready, arguments: &Map<String, Value>) -> Result<(), Refused>
 /// schema that holds, none are.
 pub(super) fn checked_by(check: Option<&Validator>, arguments: &Map<String, Value>) -> Result<(), Refused> {
     let arguments = Value::Object(arguments.clone());
-    let bytes = arguments.to_string().len();
+    let bytes = json_bytes(&arguments);
     if bytes > MAX_ARGUMENTS {
         return Err(Refused::arguments(format!("the arguments have {bytes} bytes: expected at most {MAX_ARGUMENTS}")));
     }
     let Some(check) = check else { return Err(Refused::arguments("the tool's schema does not hold")) };
+    if check.is_valid(&arguments) {
+        return Ok(());
+    }
     let faults: Vec<String> = check.iter_errors(&arguments).take(5).map(|fault| fault_words(&fault)).collect();
-    if faults.is_empty() { Ok(()) } else { Err(Refused::arguments(faults.join("; "))) }
+    Err(Refused::arguments(faults.join("; ")))
 }
 
 /// Where and what, without the whole of a long value.

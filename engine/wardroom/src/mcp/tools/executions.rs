@@ -14,7 +14,7 @@ use wardroom_core::task::Occasion;
 use wardroom_db::{ExecutionSummary, Filter, NewQueued};
 use wardroom_schedule::rules::OverlapRule;
 
-use super::super::answer::{Answer, PAGE, Refused, fitting};
+use super::super::answer::{Answer, PAGE, Refused, fitting, json_bytes};
 use super::super::schema;
 use super::super::tool::{Call, Done, LOOKS, RUNS, SETS, Tool};
 use super::super::{Counted, Profile, Server};
@@ -299,7 +299,7 @@ fn get_execution(call: Call<'_>) -> Done<'_> {
         let record = wardroom.show(&id).await?;
         let (result, next_result) = record.output.as_ref().map_or((Value::Null, None), |output| shown(output, result_offset));
         let params = Value::Object(record.params.clone());
-        let params = if params.to_string().len() > 8000 { json!("(longer than 8000 bytes)") } else { params };
+        let params = if json_bytes(&params) > 8000 { json!("(longer than 8000 bytes)") } else { params };
         let (id, attempt) = (record.summary.id, record.summary.attempt);
         let lines = wardroom.database().lines(id, attempt, log_offset, MAX_LINES)?;
         let room = PAGE - MAX_RESULT - 10_000;
