@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     }
     match arguments.first().map(String::as_str) {
         Some(rows::mcp::BARE) => return rows::mcp::bare(false),
-        Some(rows::mcp::BARE_WITH_ROWS) => return rows::mcp::bare(true),
+        Some(rows::mcp::BARE_WITH_WORK) => return rows::mcp::bare(true),
         _ => {}
     }
     let Some(arguments) = parse(arguments) else {

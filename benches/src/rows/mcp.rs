@@ -22,7 +22,7 @@ use wardroom::Wardroom;
 use wardroom_host::Silent;
 
 use super::{Effort, serving};
-use crate::bare::BareRows;
+use crate::bare::{BareRows, BareWasmtime, Door};
 use crate::measure::{Samples, interleaved, time};
 use crate::process::wardroom;
 use crate::report::Row;
@@ -36,8 +36,9 @@ const LIST_BUDGET: f64 = 50.0;
 const MEMORY_BUDGET: f64 = 60.0;
 /// The hidden argument that makes this program the bare server.
 pub(crate) const BARE: &str = "__bare-mcp";
-/// The same, with two rows of bare SQLite before each answer.
-pub(crate) const BARE_WITH_ROWS: &str = "__bare-mcp-with-rows";
+/// The same, which does before each answer what a recorded call cannot do without:
+/// the same component on bare wasmtime, and two rows of bare SQLite.
+pub(crate) const BARE_WITH_WORK: &str = "__bare-mcp-with-work";
 /// The tool that is called.
 const TOOL: &str = "plugin-0__nothing";
 /// Tools of the list, each of a plugin of its own.
@@ -56,7 +57,7 @@ pub(super) fn measure(effort: Effort) -> Result<Vec<Row>, Failed> {
 
 /// One call after the other, and several at once.
 fn calls(folder: &Path, effort: Effort) -> Result<Vec<Row>, Failed> {
-    let (mut ours, mut bare, mut rows_too) = (Client::of_wardroom(folder)?, Client::of_bare(BARE)?, Client::of_bare(BARE_WITH_ROWS)?);
+    let (mut ours, mut bare, mut working) = (Client::of_wardroom(folder)?, Client::of_bare(BARE)?, Client::of_bare(BARE_WITH_WORK)?);
     let (rounds, count) = (effort.rounds(3, 21), effort.rounds(200, 1000));
     let mut rows = Vec::new();
     for at_once in [1, IN_FLIGHT] {
@@ -70,13 +71,13 @@ fn calls(folder: &Path, effort: Effort) -> Result<Vec<Row>, Failed> {
         let (slow, bare_slow) = (Samples::new(slow).median(), Samples::new(bare_slow).median());
         let yardstick = format!("bare (p99 {} : {})", time(slow), time(bare_slow));
         rows.push(Row::ratio("mcp", format!("{what}, p50"), &pair, &yardstick, Some(CALL_BUDGET)));
-        // What a record costs, whoever makes it: no budget, but most of the distance.
+        // What the work costs, whoever does it: no budget, but most of the distance.
         let beside = interleaved(
             rounds,
             || Ok(Samples::new(ours.calls(TOOL, count, at_once)?).median()),
-            || Ok(Samples::new(rows_too.calls("noop", count, at_once)?).median()),
+            || Ok(Samples::new(working.calls("noop", count, at_once)?).median()),
         )?;
-        rows.push(Row::ratio("mcp", format!("{what}, beside a bare tool with two bare rows"), &beside, "bare with rows", None));
+        rows.push(Row::ratio("mcp", format!("{what}, beside a bare tool with bare wasmtime and two bare rows"), &beside, "bare with both", None));
     }
     Ok(rows)
 }
@@ -231,10 +232,28 @@ impl Drop for Client {
     }
 }
 
-/// A tool that does nothing and answers what ours answers at least; it may write
-/// rows.
+/// A tool that does nothing and answers what ours answers at least; it may do bare
+/// work.
 struct Bare {
-    rows: Option<Mutex<BareRows>>,
+    work: Option<Work>,
+}
+
+struct Work {
+    wasmtime: BareWasmtime,
+    rows: Mutex<BareRows>,
+}
+
+impl Work {
+    fn new() -> Result<Self, Failed> {
+        let wasmtime = BareWasmtime::new(&wat::parse_str(subject::NOTHING)?, Door::Nothing)?;
+        Ok(Self { wasmtime, rows: Mutex::new(BareRows::new()?) })
+    }
+
+    async fn once(&self) -> Result<(), String> {
+        self.wasmtime.run().await.map_err(|error| error.to_string())?;
+        let mut rows = self.rows.lock().map_err(|error| error.to_string())?;
+        rows.write(1).map_err(|error| error.to_string())
+    }
 }
 
 impl ServerHandler for Bare {
@@ -247,21 +266,19 @@ impl ServerHandler for Bare {
     }
 
     async fn call_tool(&self, _: CallToolRequestParams, _: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
-        if let Some(rows) = &self.rows {
-            let written =
-                rows.lock().map_err(|error| error.to_string()).and_then(|mut rows| rows.write(1).map_err(|error| error.to_string()));
-            written.map_err(|error| ErrorData::internal_error(error, None))?;
+        if let Some(work) = &self.work {
+            work.once().await.map_err(|error| ErrorData::internal_error(error, None))?;
         }
         Ok(CallToolResult::structured(json!({ "result": null })).into())
     }
 }
 
 /// The bare server's whole life, with as many threads as ours.
-pub(crate) fn bare(with_rows: bool) -> ExitCode {
+pub(crate) fn bare(with_work: bool) -> ExitCode {
     let Ok(runtime) = serving() else { return ExitCode::FAILURE };
     let served = runtime.block_on(async {
-        let rows = with_rows.then(BareRows::new).transpose()?.map(Mutex::new);
-        let running = Bare { rows }.serve(stdio_pipes()).await?;
+        let work = with_work.then(Work::new).transpose()?;
+        let running = Bare { work }.serve(stdio_pipes()).await?;
         running.waiting().await?;
         Ok::<(), Failed>(())
     });
