@@ -77,7 +77,13 @@ fn calls(folder: &Path, effort: Effort) -> Result<Vec<Row>, Failed> {
             || Ok(Samples::new(ours.calls(TOOL, count, at_once)?).median()),
             || Ok(Samples::new(working.calls("noop", count, at_once)?).median()),
         )?;
-        rows.push(Row::ratio("mcp", format!("{what}, beside a bare tool with bare wasmtime and two bare rows"), &beside, "bare with both", None));
+        rows.push(Row::ratio(
+            "mcp",
+            format!("{what}, beside a bare tool with bare wasmtime and two bare rows"),
+            &beside,
+            "bare with both",
+            None,
+        ));
     }
     Ok(rows)
 }

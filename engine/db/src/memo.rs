@@ -16,8 +16,9 @@ use rusqlite::Connection;
 use crate::DbError;
 use crate::file::DatabaseFile;
 
-/// For how long nobody is asked again: one run asks three times.
-const FRESH: Duration = Duration::from_micros(100);
+/// For how long nobody is asked again. A run asks three times; another process that
+/// changed something needs longer than this to end and to let anybody know.
+const FRESH: Duration = Duration::from_millis(1);
 /// Answers of one kind that are kept.
 const MAX_ANSWERS: usize = 256;
 
@@ -83,5 +84,82 @@ impl<K: Hash + Eq, V: Clone> Memo<K, V> {
             Some((_, answers)) => drop(answers.insert(key, value)),
             None => *known = Some((version, HashMap::from([(key, value)]))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+
+    use wardroom_core::id::Digest;
+
+    use crate::testing::{Home, at};
+    use crate::{Database, NewGrant};
+
+    use super::*;
+
+    const BYTES: Digest = Digest::from_bytes([7; 32]);
+
+    fn grant() -> Vec<NewGrant> {
+        vec![NewGrant { capability: wardroom_core::capability::Capability::Env, scope: "A".to_owned(), callee: None }]
+    }
+
+    fn granted(database: &Database) -> usize {
+        database.grants("s", Some(BYTES)).unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn what_this_process_commits_counts_at_once() {
+        let home = Home::new();
+        let database = home.open();
+        for _ in 0..50 {
+            assert_eq!(granted(&database), 0);
+            database.add_grants("s", BYTES, grant(), at(1)).await.unwrap();
+            assert_eq!((granted(&database), granted(&database)), (1, 1));
+            database.remove_grants("s", None).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_another_process_commits_counts_a_moment_later() {
+        let home = Home::new();
+        let (one, other) = (home.open(), home.open());
+        for _ in 0..20 {
+            assert_eq!(granted(&one), 0);
+            other.add_grants("s", BYTES, grant(), at(1)).await.unwrap();
+            sleep(FRESH);
+            assert_eq!(granted(&one), 1);
+            other.remove_grants("s", None).await.unwrap();
+            sleep(FRESH);
+        }
+        // By no door of ours.
+        assert_eq!(granted(&one), 0);
+        home.tamper("INSERT INTO grants (subject, digest, capability, scope, created_ms) VALUES ('s', 'sha256:' || printf('%064d', 7), 'env', 'B', 1)");
+        sleep(FRESH);
+        assert_eq!(one.grants("s", None).unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_asked_for_once_while_nothing_changes() {
+        let home = Home::new();
+        let database = home.open();
+        let memo = Memo::default();
+        let mut asked = 0;
+        let mut ask = |key: u8| {
+            database
+                .remembered(&memo, key, || {
+                    asked += 1;
+                    Ok(key)
+                })
+                .unwrap()
+        };
+        assert_eq!([ask(1), ask(1), ask(2), ask(1)], [1, 1, 2, 1]);
+        assert_eq!(asked, 2);
+        database.add_grants("s", BYTES, grant(), at(1)).await.unwrap();
+        database.remembered(&memo, 1, || Ok(9)).map(|answer| assert_eq!(answer, 9)).unwrap();
+        for key in 0..=u8::MAX {
+            drop(database.remembered(&memo, key, || Ok(key)).unwrap());
+        }
+        assert!(memo.0.lock().unwrap().as_ref().unwrap().1.len() <= MAX_ANSWERS);
     }
 }

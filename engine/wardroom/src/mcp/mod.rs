@@ -217,7 +217,8 @@ impl ServerHandler for Server {
     }
 
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
-        self.listen_to_news(subscription).await
+        // Else every request would be as large as this one.
+        Box::pin(self.listen_to_news(subscription)).await
     }
 
     async fn list_tools(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Result<ListToolsResult, ErrorData> {

@@ -8,7 +8,8 @@
 //! Owns the gate that every program passes on its way to a run (`Wardroom::admit`)
 //! and the lists behind it. Whether a signature holds is found out once for the same
 //! bytes in a process; who is trusted and what is revoked is asked of the database
-//! each time, because another process may have said otherwise a moment ago.
+//! each time, because another process may have said otherwise a moment ago (the
+//! database remembers its answer only while nobody commits: `db/memo.rs`).
 //!
 //! Look next at `lists.rs` (what is kept, its seal, its changes) and `sign.rs`
 //! (making keys, and signing files).
