@@ -330,8 +330,8 @@ mod tests {
     use wardroom_core::id::ExecutionId;
 
     use super::*;
-    use crate::testing::{Home, ending, line as log_line, start, succeeded};
-    use crate::{Database, DbConfig, Durability, Ending, Filter};
+    use crate::testing::{Home, add, ending, line as log_line, number, start, succeeded, terms};
+    use crate::{Database, DbConfig, Durability, Ending, Filter, StartRow};
 
     /// Its second record is one that finds a writer.
     async fn warm(home: &Home) -> Database {
@@ -366,7 +366,7 @@ mod tests {
 
     /// How many rows there are, whatever waits.
     fn rows(database: &Database) -> i64 {
-        database.read(|connection| Ok(connection.query_row("SELECT COUNT(*) FROM executions", [], |row| row.get(0))?)).unwrap()
+        number(database, "SELECT COUNT(*) FROM executions")
     }
 
     fn listed(database: &Database) -> Vec<ExecutionId> {
@@ -438,7 +438,7 @@ mod tests {
 
     /// An execution as a line of the journal has it.
     fn over(database: &Database, id: ExecutionId) -> Over {
-        let row = crate::StartRow { id, ..start("s") };
+        let row = StartRow { id, ..start("s") };
         let outcome = succeeded();
         let end = Ending { lines: vec![log_line("a"), log_line("b")], ..ending(&outcome) };
         assert!(database.execution(id, None).unwrap().is_some());
@@ -474,17 +474,21 @@ mod tests {
     async fn what_something_follows_from_does_not_wait() {
         let home = Home::new();
         let database = warm(&home).await;
-        let mut outcome = succeeded();
-        outcome.state_changes = vec![("k".to_owned(), Some("v".to_owned()))];
-        database.record(&start("s"), ending(&outcome)).await.unwrap();
-        let of_task = crate::StartRow { task: Some("t"), ..start("s") };
-        database.record(&of_task, ending(&succeeded())).await.unwrap();
-        let again = crate::StartRow { attempt: 2, ..start("s") };
-        database.record(&again, ending(&succeeded())).await.unwrap();
-        let outcome = succeeded();
-        let long = Ending { lines: vec![log_line(&"x".repeat(MAX_LINE))], ..ending(&outcome) };
-        database.record(&start("s"), long).await.unwrap();
-        assert_eq!((rows(&database), text(&home)), (5, String::new()));
+        let quick = succeeded();
+        let mut keeps = succeeded();
+        keeps.state_changes = vec![("k".to_owned(), Some("v".to_owned()))];
+        let task = add(&database, terms("t")).await;
+        let subject = task.id.subject();
+        let rows_of = [
+            (start("s"), ending(&keeps)),
+            (StartRow { task: Some("t"), subject: &subject, ..start("s") }, ending(&quick)),
+            (StartRow { attempt: 2, ..start("s") }, ending(&quick)),
+            (start("s"), Ending { lines: vec![log_line(&"x".repeat(MAX_LINE))], ..ending(&quick) }),
+        ];
+        for (count, (row, end)) in (2..).zip(rows_of) {
+            database.record(&row, end).await.unwrap();
+            assert_eq!((rows(&database), text(&home)), (count, String::new()));
+        }
     }
 
     #[tokio::test]
