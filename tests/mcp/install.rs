@@ -37,7 +37,7 @@ fn beside(path: &Path) -> Vec<String> {
 fn each_client_gets_what_would_be_printed_for_it_in_its_own_file() {
     let home = Home::new();
     for client in ["claude", "cursor", "vscode", "windsurf", "zed"] {
-        let flags = ["--profile=read", "--elicitation=trusted"];
+        let flags = ["--profile=read", "--elicitation=trusted", "--schedule"];
         let printed = home.read(&[&["mcp", "--print-config", client], &flags[..]].concat());
         let file = settings(&home, client);
         let install = [&["mcp", "--install-config", client], &flags[..]].concat();
@@ -46,7 +46,7 @@ fn each_client_gets_what_would_be_printed_for_it_in_its_own_file() {
         assert_eq!(read(&file), printed, "{client}");
         let server = printed.as_object().unwrap().values().next().unwrap()["wardroom"].clone();
         assert_eq!(server["command"], BINARY);
-        assert_eq!(server["args"], json!(["--home", home.path(), "mcp", "--profile", "read", "--elicitation=trusted"]));
+        assert_eq!(server["args"], json!(["--home", home.path(), "mcp", "--profile", "read", "--elicitation=trusted", "--schedule"]));
         // Again, nothing more happens.
         let bytes = std::fs::read(&file).unwrap();
         let again = home.run(&install);
@@ -136,7 +136,7 @@ fn another_file_is_named_and_flags_that_mean_nothing_are_refused() {
         &["mcp", "--config-file=x"],
         &["mcp", "--install-config=nobody"],
         &["mcp", "--install-config=claude", "--http=127.0.0.1:7"],
-        &["mcp", "--install-config=claude", "--schedule"],
+        &["mcp", "--print-config=claude", "--http=127.0.0.1:7", "--schedule"],
         &["mcp", "--install-config=claude", "--print-config=claude"],
     ] {
         let refused = home.run(wrong);

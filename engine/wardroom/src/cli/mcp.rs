@@ -13,7 +13,7 @@ use super::error::{CommandError, show_hint};
 use super::serve::Journal;
 use super::show;
 use super::task::here;
-use crate::mcp::client::Client;
+use crate::mcp::client::{Client, Started};
 use crate::mcp::http::{Door, Token, loopback};
 use crate::mcp::{Profile, ServerOptions, interrupt, serve_stdio};
 use crate::schedule::ServeOptions;
@@ -31,7 +31,7 @@ pub(super) struct McpArguments {
     #[arg(long, value_name = "CLIENT", value_parser = PossibleValuesParser::new(Client::ALL.map(Client::name)))]
     print_config: Option<String>,
     /// Put it into a client's settings, beside what is there, and serve nothing
-    #[arg(long, value_name = "CLIENT", conflicts_with_all = ["print_config", "http", "schedule"], value_parser = PossibleValuesParser::new(Client::ALL.map(Client::name)))]
+    #[arg(long, value_name = "CLIENT", conflicts_with_all = ["print_config", "http"], value_parser = PossibleValuesParser::new(Client::ALL.map(Client::name)))]
     install_config: Option<String>,
     /// The settings' file, where it is not the client's own in your home folder: a project's
     #[arg(long, value_name = "FILE", requires = "install_config")]
@@ -43,7 +43,7 @@ pub(super) struct McpArguments {
     #[arg(long, value_name = "ADDRESS")]
     http: Option<String>,
     /// Run tasks when they are due for as long as the client is here, where nobody else does
-    #[arg(long, conflicts_with = "print_config")]
+    #[arg(long)]
     schedule: bool,
     /// The file with the token that clients need; made where it is missing. Without, a fresh token is shown once at the start
     #[arg(long, value_name = "FILE", requires = "http")]
@@ -62,23 +62,28 @@ impl McpArguments {
             })
         });
         let address = address.transpose()?;
+        let started = Started { profile, elicitation: self.elicitation.is_some(), schedule: self.schedule };
         let known = |name: &str| Client::ALL.into_iter().find(|client| client.name() == name);
         if let Some(client) = self.install_config.as_deref().and_then(known) {
-            let config = client.config(&own_program()?, wardroom.home().path(), profile, self.elicitation.is_some());
+            let config = client.config(&own_program()?, wardroom.home().path(), started);
             return Installing { client, config, file: self.config_file, force: self.force }.install();
         }
         if let Some(client) = self.print_config.as_deref().and_then(known) {
             if let Some(address) = address {
+                if self.schedule {
+                    return Err(CommandError::usage(
+                        "settings for HTTP start no server: give `--schedule` to the `wardroom mcp --http` that listens",
+                    ));
+                }
                 show::json(&client.http_config(&format!("http://{address}/mcp")))?;
                 show_hint(&format!("Put it into {}; the token is not in it.", client.place()));
                 return Ok(ExitCode::SUCCESS);
             }
-            show::json(&client.config(&own_program()?, wardroom.home().path(), profile, self.elicitation.is_some()))?;
+            show::json(&client.config(&own_program()?, wardroom.home().path(), started))?;
             show_hint(&format!("Put it into {}.", client.place()));
             return Ok(ExitCode::SUCCESS);
         }
-        let elicitation = self.elicitation.is_some();
-        let options = ServerOptions { profile, base: here()?, elicitation };
+        let options = ServerOptions { profile, base: here()?, elicitation: started.elicitation };
         let served = async {
             match address {
                 Some(address) => serve_http(wardroom, options, address, self.token_file).await,

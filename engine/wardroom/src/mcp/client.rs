@@ -6,6 +6,17 @@ use serde_json::{Value, json};
 
 use super::Profile;
 
+/// What a server in a client's settings is started with.
+#[derive(Debug, Clone, Copy)]
+pub struct Started {
+    /// What its client may do.
+    pub profile: Profile,
+    /// Whether approvals are given in the client, too.
+    pub elicitation: bool,
+    /// Whether it runs tasks when they are due.
+    pub schedule: bool,
+}
+
 /// A client whose settings we know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Client {
@@ -90,11 +101,12 @@ impl Client {
     /// What to put there. Clients start a server without any variable of ours,
     /// so the data folder is an argument.
     #[must_use]
-    pub fn config(self, program: &Path, home: &Path, profile: Profile, elicitation: bool) -> Value {
+    pub fn config(self, program: &Path, home: &Path, started: Started) -> Value {
+        let Started { profile, elicitation, schedule } = started;
         let mut args =
             vec!["--home".to_owned(), home.display().to_string(), "mcp".to_owned(), "--profile".to_owned(), profile.name().to_owned()];
-        if elicitation {
-            args.push("--elicitation=trusted".to_owned());
+        for (flag, is_set) in [("--elicitation=trusted", elicitation), ("--schedule", schedule)] {
+            args.extend(is_set.then(|| flag.to_owned()));
         }
         let command = program.display().to_string();
         match self {
