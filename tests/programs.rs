@@ -247,6 +247,14 @@ fn the_doctor_and_the_completions_answer() {
     let doctor = home.run(&["doctor", "--json"]);
     assert_eq!(doctor.code, Some(0), "{doctor}");
     assert!(doctor.json().is_object());
+    assert!(!doctor.text().contains("in no list"), "{doctor}");
+    // What waited to be filed and is no line any more.
+    let journal = home.path().join("journal");
+    std::fs::create_dir(&journal).unwrap();
+    std::fs::write(journal.join("1-1.a"), "no line\n").unwrap();
+    let doctor = home.run(&["doctor"]);
+    assert!(doctor.code == Some(0) && doctor.text().contains("journal/refused"), "{doctor}");
+    assert_eq!(std::fs::read_to_string(journal.join("refused")).unwrap(), "no line\n");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ended = home.run(&["completions", shell]);
         assert_eq!(ended.code, Some(0), "{ended}");

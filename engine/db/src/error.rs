@@ -102,6 +102,9 @@ pub enum DbError {
         /// What the encoder said.
         source: Arc<serde_json::Error>,
     },
+    /// Executions of this process wait to be written, and what writes is held up.
+    #[error("the last executions are not in the database yet: another write takes long")]
+    JournalBusy,
     /// The thread that writes could not be started.
     #[error("the database's writer cannot be started")]
     WriterStart(#[source] Arc<io::Error>),
@@ -189,6 +192,12 @@ impl DbError {
             | Self::UnknownExecution { .. } => Blame::Operator,
             _ => Blame::Host,
         }
+    }
+
+    /// The database does not take this value, now or later.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let refusals = [ErrorCode::ConstraintViolation, ErrorCode::TypeMismatch, ErrorCode::TooBig];
+        matches!(self, Self::Sqlite(SqliteError(error)) if error.sqlite_error_code().is_some_and(|code| refusals.contains(&code)))
     }
 
     pub(crate) fn file(path: impl Into<PathBuf>, source: io::Error) -> Self {

@@ -229,7 +229,7 @@ impl Database {
     /// answered.
     pub fn record(&self, start: &StartRow<'_>, ending: Ending<'_>) -> Answer<Sequel> {
         let over = match Over::encode(start, ending) {
-            Ok(over) => over,
+            Ok(over) => Box::new(over),
             Err(error) => return Answer::known(Err(error)),
         };
         let over = match over.may_wait() {
@@ -657,6 +657,9 @@ impl Standing {
 }
 
 /// An execution that is over before anything of it was written.
+///
+/// It stands in files that a later version may find: a field that is renamed needs
+/// its old name as an alias, a new one a default.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Over {
     started: Started,
@@ -676,15 +679,34 @@ impl Over {
         is_free && self.ended.state_changes.is_empty()
     }
 
+    /// About so many bytes of text, which it does not make for it.
+    pub(crate) fn bytes(&self) -> usize {
+        let Self { started, ended: Ended { standing, lines, .. } } = self;
+        let result = match &standing.result {
+            Some(Kept::Text(text)) => text.len(),
+            Some(Kept::Bytes(bytes)) => bytes.len(),
+            None => 0,
+        };
+        let long = [&started.params, &started.access, &started.limits, &started.program, &started.subject];
+        let more = [standing.hosts.len(), standing.refusals.len(), standing.failure.as_ref().map_or(0, String::len), result];
+        long.into_iter().map(String::len).chain(more).chain(lines.iter().map(|line| line.text.len())).sum()
+    }
+
     pub(crate) fn insert(&self, connection: &Connection) -> Result<Sequel, DbError> {
         let Self { started, ended } = self;
         if started.is_queued {
             begin(connection, started)?;
-            let row = change_status(connection, started.id, started.attempt, &ended.standing)?;
-            return ended.keep(connection, row.serial, &row.subject);
+            return self.finish(connection);
         }
         let serial = insert(connection, started, &ended.standing)?;
         ended.keep(connection, serial, &started.subject)
+    }
+
+    /// The end alone, of one whose start row is there after all.
+    pub(crate) fn finish(&self, connection: &Connection) -> Result<Sequel, DbError> {
+        let Self { started, ended } = self;
+        let row = change_status(connection, started.id, started.attempt, &ended.standing)?;
+        ended.keep(connection, row.serial, &row.subject)
     }
 }
 

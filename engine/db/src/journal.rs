@@ -16,20 +16,21 @@
 //! nothing from which anything follows: a run of a task, or one that left state.
 //!
 //! There are two files, so that one takes lines while the other is filed. Their
-//! process holds a lock on both (flock(2)) while it lives; what a dead one left is
-//! filed by whoever reads executions next. Lines may be filed twice, and are kept
-//! once: an attempt has one row.
+//! process holds a lock on both (flock(2)) while it lives, and it alone empties them
+//! then; whoever reads executions files what lies in any of them, and removes those
+//! of the dead. Lines may be filed twice and are kept once: an attempt has one row.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::ffi::OsStr;
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::mem;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
+use sha2::{Digest as _, Sha256};
 
 use crate::DbError;
 use crate::executions::Over;
@@ -41,14 +42,16 @@ pub(crate) const FILE_AFTER: Duration = Duration::from_millis(10);
 const MAX_WAITING: usize = 1024;
 /// Bytes of a line at most: a long record gains nothing by waiting for others.
 const MAX_LINE: usize = 16 * 1024;
-/// Tries to make a file that nobody takes for a dead process's.
+/// Bytes of a file at most.
+const MAX_FILE: u64 = (MAX_WAITING * MAX_LINE) as u64;
+/// Tries to make a file that nobody looks at before it is locked.
 const MAX_TRIES: usize = 16;
-/// How long a reader waits for what living processes are about to file.
-const PATIENCE: Duration = Duration::from_millis(50);
-/// How often it looks.
-const LOOK: Duration = Duration::from_millis(1);
-/// Where lines go that the database refuses, so that nothing is lost.
+/// How the two files of a process end.
+const ENDINGS: [&str; 2] = ["a", "b"];
+/// Where lines go that cannot be filed, so that nothing is lost.
 const REFUSED: &str = "refused";
+/// Characters of a line's checksum, before its JSON.
+const SUM: usize = 16;
 
 /// The lines of this process.
 #[derive(Debug)]
@@ -60,8 +63,7 @@ pub(crate) struct Journal {
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// Made by the first line. The first of them takes lines, the other is filed.
-    files: Option<[Lines; 2]>,
+    files: Files,
     /// What the first file holds.
     waiting: Vec<Over>,
     /// What the other holds, where filing it failed.
@@ -70,23 +72,38 @@ struct Kept {
     is_filing: bool,
 }
 
+#[derive(Debug, Default)]
+enum Files {
+    /// Nobody needed them yet.
+    #[default]
+    None,
+    /// The first of them takes lines, the other is filed.
+    Some([Lines; 2]),
+    /// They could not be made, and are not tried for again.
+    Never,
+}
+
 /// A file of lines, locked.
 #[derive(Debug)]
 struct Lines {
     file: File,
     path: PathBuf,
     bytes: u64,
+    /// It ends with a part of a line that could not be taken back.
+    is_torn: bool,
 }
 
 impl Lines {
-    fn make(folder: &Path, name: &str) -> io::Result<Self> {
-        let path = folder.join(name);
+    /// Under a name of its own, which nobody had before: whoever found a file under
+    /// it, unlocked and empty, may still remove that.
+    fn make(folder: &Path, ending: &str) -> io::Result<Self> {
         for _ in 0..MAX_TRIES {
+            let name = format!("{}-{:016x}.{ending}", std::process::id(), getrandom::u64().map_err(io::Error::other)?);
+            let path = folder.join(name);
             let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
-            file.lock()?;
-            // Between the two, somebody may have found it empty, unlocked and so dead.
-            if file.metadata()?.nlink() > 0 {
-                return Ok(Self { file, path, bytes: 0 });
+            // Whoever looks at it just now removes it.
+            if file.try_lock().is_ok() && file.metadata()?.nlink() > 0 {
+                return Ok(Self { file, path, bytes: 0, is_torn: false });
             }
         }
         Err(io::Error::other("others remove it each time"))
@@ -94,19 +111,22 @@ impl Lines {
 
     /// The whole line, or nothing of it.
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.is_torn {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         let written = self.file.write(line);
         if matches!(written, Ok(written) if written == line.len()) {
             self.bytes = self.bytes.saturating_add(line.len() as u64);
             return Ok(());
         }
-        self.file.set_len(self.bytes)?;
+        self.is_torn = self.file.set_len(self.bytes).is_err();
         Err(written.err().unwrap_or_else(|| io::ErrorKind::StorageFull.into()))
     }
 
     fn empty(&mut self) {
         // Where this fails, its lines are filed once more some time, and kept once.
         if self.file.set_len(0).is_ok() {
-            self.bytes = 0;
+            (self.bytes, self.is_torn) = (0, false);
         }
     }
 }
@@ -118,7 +138,7 @@ pub(crate) enum Appended {
     /// It waits with others.
     Another,
     /// It is to be written as anything else is.
-    Not(Over),
+    Not(Box<Over>),
 }
 
 impl Journal {
@@ -131,20 +151,21 @@ impl Journal {
     }
 
     /// Keeps an execution that is over, durably.
-    pub(crate) fn append(&self, over: Over) -> Appended {
-        let Some(line) = line(&over).filter(|line| line.len() <= MAX_LINE) else { return Appended::Not(over) };
+    pub(crate) fn append(&self, over: Box<Over>) -> Appended {
+        let line = if over.bytes() < MAX_LINE { line(&over).filter(|line| line.len() <= MAX_LINE) } else { None };
+        let Some(line) = line else { return Appended::Not(over) };
         let mut kept = self.kept();
         if kept.waiting.len() >= MAX_WAITING || !kept.unfiled.is_empty() {
             return Appended::Not(over);
         }
-        if kept.files.is_none() {
-            kept.files = make_files(&self.folder).ok();
+        if matches!(kept.files, Files::None) {
+            kept.files = make_files(&self.folder).map_or(Files::Never, Files::Some);
         }
-        let Some([taking, _]) = &mut kept.files else { return Appended::Not(over) };
+        let Files::Some([taking, _]) = &mut kept.files else { return Appended::Not(over) };
         if taking.append(&line).is_err() {
             return Appended::Not(over);
         }
-        kept.waiting.push(over);
+        kept.waiting.push(*over);
         if kept.waiting.len() == 1 { Appended::First } else { Appended::Another }
     }
 
@@ -167,7 +188,7 @@ impl Journal {
         }
         let fresh = {
             let mut kept = self.kept();
-            if let Some([taking, other]) = &mut kept.files {
+            if let Files::Some([taking, other]) = &mut kept.files {
                 mem::swap(taking, other);
             }
             mem::take(&mut kept.waiting)
@@ -175,12 +196,13 @@ impl Journal {
         if fresh.is_empty() { Ok(()) } else { self.file_those(connection, fresh) }
     }
 
-    fn file_those(&self, connection: &Connection, lines: Vec<Over>) -> Result<(), DbError> {
-        let filed = file_all(connection, &lines, &self.folder);
+    fn file_those(&self, connection: &Connection, mut lines: Vec<Over>) -> Result<(), DbError> {
+        let filed = file_all(connection, &mut lines, &self.folder);
         let mut kept = self.kept();
-        match &filed {
-            Ok(()) => kept.files.iter_mut().for_each(|[_, other]| other.empty()),
-            Err(_) => kept.unfiled = lines,
+        match (&filed, &mut kept.files) {
+            (Ok(()), Files::Some([_, other])) => other.empty(),
+            (Ok(()), Files::None | Files::Never) => {}
+            (Err(_), _) => kept.unfiled = lines,
         }
         filed
     }
@@ -190,6 +212,14 @@ impl Journal {
         let kept = self.kept();
         kept.waiting.is_empty() && kept.unfiled.is_empty() && !kept.is_filing
     }
+
+    /// Its files' own names.
+    pub(crate) fn names(&self) -> Vec<PathBuf> {
+        match &self.kept().files {
+            Files::Some(files) => files.iter().map(|lines| lines.path.clone()).collect(),
+            Files::None | Files::Never => Vec::new(),
+        }
+    }
 }
 
 impl Drop for Journal {
@@ -198,7 +228,7 @@ impl Drop for Journal {
             // Without its lock it is a dead process's, and filed as such.
             return;
         }
-        for Lines { path, .. } in self.kept().files.iter().flatten() {
+        for path in self.names() {
             std::fs::remove_file(path).ok();
         }
     }
@@ -208,10 +238,34 @@ fn folder(database: &Path) -> PathBuf {
     database.with_file_name("journal")
 }
 
+/// Where lines lie that could not be filed, if there are any.
+pub(crate) fn refused(database: &Path) -> Option<PathBuf> {
+    Some(folder(database).join(REFUSED)).filter(|path| path.metadata().is_ok_and(|meta| meta.len() > 0))
+}
+
+/// `CHECKSUM JSON`, with a line break. The checksum tells a line from the rest of
+/// one, and from one that was read while its file was emptied and filled again.
 fn line(over: &Over) -> Option<Vec<u8>> {
-    let mut line = serde_json::to_vec(over).ok()?;
-    line.push(b'\n');
-    Some(line)
+    let json = serde_json::to_vec(over).ok()?;
+    Some([checksum(&json).as_bytes(), b" ", &json, b"\n"].concat())
+}
+
+fn checksum(json: &[u8]) -> String {
+    Sha256::digest(json).iter().take(SUM / 2).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn parsed(line: &[u8]) -> Option<Over> {
+    let (sum, json) = line.split_at_checked(SUM)?;
+    let json = json.strip_prefix(b" ")?;
+    if checksum(json).as_bytes() == sum { serde_json::from_slice(json).ok() } else { None }
+}
+
+/// The whole lines of a file, each as it was read and as it was meant. What comes
+/// after the last line break was never answered.
+fn whole(text: &[u8]) -> impl Iterator<Item = (&[u8], Option<Over>)> {
+    let end = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+    let lines = text.get(..end).unwrap_or_default().split(|byte| *byte == b'\n');
+    lines.filter(|line| !line.is_empty()).map(|line| (line, parsed(line)))
 }
 
 fn make_files(folder: &Path) -> io::Result<[Lines; 2]> {
@@ -220,25 +274,38 @@ fn make_files(folder: &Path) -> io::Result<[Lines; 2]> {
     if !folder.symlink_metadata()?.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }
-    let name = format!("{}-{:08x}", std::process::id(), getrandom::u32().map_err(io::Error::other)?);
-    Ok([Lines::make(folder, &format!("{name}.a"))?, Lines::make(folder, &format!("{name}.b"))?])
+    let [one, other] = ENDINGS;
+    let one = Lines::make(folder, one)?;
+    let other = Lines::make(folder, other).inspect_err(|_| drop(std::fs::remove_file(&one.path)))?;
+    Ok([one, other])
 }
 
 /// In one transaction; where the database refuses one of them, each in its own,
-/// and that one is set aside.
-fn file_all(connection: &Connection, lines: &[Over], folder: &Path) -> Result<(), DbError> {
-    match (transact(connection, lines), lines) {
-        (Err(DbError::Sqlite(_)), [refused]) => set_aside(folder, refused),
-        (Err(DbError::Sqlite(_)), lines) => lines.chunks(1).try_for_each(|one| file_all(connection, one, folder)),
-        (filed, _) => filed,
+/// and that one is set aside. What is left in `lines` after an error is not filed.
+fn file_all(connection: &Connection, lines: &mut Vec<Over>, folder: &Path) -> Result<(), DbError> {
+    match transact(connection, lines) {
+        Err(error) if error.is_refusal() => {}
+        filed => return filed,
     }
+    while let Some(over) = lines.last() {
+        match transact(connection, std::slice::from_ref(over)) {
+            Err(error) if error.is_refusal() => set_aside(folder, &line(over).unwrap_or_default())?,
+            filed => filed?,
+        }
+        lines.pop();
+    }
+    Ok(())
 }
 
 fn transact(connection: &Connection, lines: &[Over]) -> Result<(), DbError> {
     run(connection, "BEGIN IMMEDIATE")?;
     let filed = lines.iter().try_for_each(|over| match over.insert(connection) {
-        // By whoever died before the file was emptied.
-        Ok(_) | Err(DbError::DuplicateExecution { .. }) => Ok(()),
+        Ok(_) => Ok(()),
+        Err(DbError::DuplicateExecution { .. }) => match over.finish(connection) {
+            // By another reader, or by whoever died before the file was emptied.
+            Ok(_) | Err(DbError::IllegalMove { .. }) => Ok(()),
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     });
     filed.and_then(|()| run(connection, "COMMIT")).inspect_err(|_| {
@@ -248,78 +315,92 @@ fn transact(connection: &Connection, lines: &[Over]) -> Result<(), DbError> {
     })
 }
 
-fn set_aside(folder: &Path, refused: &Over) -> Result<(), DbError> {
+fn set_aside(folder: &Path, line: &[u8]) -> Result<(), DbError> {
     let path = folder.join(REFUSED);
     let open = || OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(NO_LINKS).open(&path);
-    let written = open().and_then(|mut file| file.write_all(&line(refused).unwrap_or_default()));
+    let written = open().and_then(|mut file| file.write_all(line));
     written.map_err(|error| DbError::file(&path, error))
 }
 
 /// `O_NOFOLLOW`.
 const NO_LINKS: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
-/// A file of a process that died.
+/// A file of a process that died, locked: nobody else files it at the same time.
 struct Left {
-    /// Locked: nobody else files it at the same time.
     file: File,
     path: PathBuf,
 }
 
-/// What processes left that died, ready to be filed.
-pub(crate) struct LeftBehind {
+/// What lies in other processes' files.
+pub(crate) struct Others {
     folder: PathBuf,
-    files: Vec<Left>,
+    /// Of those that live: theirs to empty.
+    lines: Vec<Over>,
+    dead: Vec<Left>,
 }
 
-impl LeftBehind {
-    /// Waits, briefly, for what living processes are about to file; `None` where
-    /// nobody died with lines that were not filed.
-    pub(crate) fn look(database: &Path) -> Option<Self> {
+impl Others {
+    /// `None` where there is nothing to file or to remove.
+    pub(crate) fn look(database: &Path, own: &[PathBuf]) -> Option<Self> {
         let folder = folder(database);
-        let mut files = Vec::new();
-        let mut busy = Vec::new();
+        let (mut lines, mut dead) = (Vec::new(), Vec::new());
         for path in std::fs::read_dir(&folder).ok()?.flatten().map(|entry| entry.path()) {
-            if path.file_name().is_none_or(|name| name == REFUSED) {
+            if own.contains(&path) || !is_of_lines(&path) {
                 continue;
             }
-            let Ok(file) = OpenOptions::new().read(true).write(true).custom_flags(NO_LINKS).open(&path) else { continue };
-            match file.try_lock() {
-                Ok(()) => files.push(Left { file, path }),
-                Err(TryLockError::WouldBlock) => busy.push(file),
-                Err(TryLockError::Error(_)) => {}
+            let Ok(mut file) = OpenOptions::new().read(true).write(true).custom_flags(NO_LINKS).open(&path) else { continue };
+            if file.try_lock().is_ok() {
+                // Its name is its own, and not given again: what was removed is no matter.
+                if file.metadata().is_ok_and(|meta| meta.nlink() > 0) {
+                    dead.push(Left { file, path });
+                }
+                continue;
+            }
+            let mut text = Vec::new();
+            // Its process may empty it meanwhile: then all of it is in the database.
+            if file.read_to_end(&mut text).is_ok() {
+                lines.extend(whole(&text).filter_map(|(_, over)| over));
             }
         }
-        wait(busy);
-        (!files.is_empty()).then_some(Self { folder, files })
+        (!lines.is_empty() || !dead.is_empty()).then_some(Self { folder, lines, dead })
     }
 
     /// Files all of it. What cannot be filed now stays for the next who looks.
-    pub(crate) fn file(self, connection: &Connection) -> Result<(), DbError> {
-        for Left { mut file, path } in self.files {
-            let mut text = Vec::new();
-            file.read_to_end(&mut text).map_err(|error| DbError::file(&path, error))?;
-            // What is no line is the rest of one that was never answered.
-            let lines: Vec<Over> = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
-            if !lines.is_empty() {
-                file_all(connection, &lines, &self.folder)?;
-            }
-            std::fs::remove_file(&path).ok();
+    pub(crate) fn file(mut self, connection: &Connection) {
+        if !self.lines.is_empty() {
+            file_all(connection, &mut self.lines, &self.folder).ok();
         }
-        Ok(())
+        for left in self.dead {
+            left.file(connection, &self.folder).ok();
+        }
     }
 }
 
-/// Until each of these files was seen empty: its lines of now are in the database.
-/// Who is stopped, or has a full disk, is not waited for.
-fn wait(mut busy: Vec<File>) {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        busy.retain(|file| file.metadata().is_ok_and(|meta| meta.len() > 0 && meta.nlink() > 0));
-        if busy.is_empty() || Instant::now() >= until {
-            return;
+impl Left {
+    fn file(mut self, connection: &Connection, folder: &Path) -> Result<(), DbError> {
+        let failed = |error| DbError::file(&self.path, error);
+        let mut text = Vec::new();
+        self.file.read_to_end(&mut text).map_err(failed)?;
+        let mut lines = Vec::new();
+        for (line, over) in whole(&text) {
+            match over {
+                Some(over) => lines.push(over),
+                None => set_aside(folder, &[line, b"\n"].concat())?,
+            }
         }
-        sleep(LOOK);
+        if !lines.is_empty() {
+            file_all(connection, &mut lines, folder)?;
+        }
+        // First, because it may be that nothing can be removed.
+        self.file.set_len(0).map_err(failed)?;
+        std::fs::remove_file(&self.path).map_err(failed)
     }
+}
+
+/// A file of ours by its name and by what it is; nothing else is opened.
+fn is_of_lines(path: &Path) -> bool {
+    let is_named = path.extension().and_then(OsStr::to_str).is_some_and(|ending| ENDINGS.contains(&ending));
+    is_named && path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.nlink() == 1 && meta.len() <= MAX_FILE)
 }
 
 #[cfg(test)]
@@ -402,7 +483,7 @@ mod tests {
         let mut tries = 0;
         while rows(&database) < 2 && tries < 1000 {
             tries += 1;
-            sleep(FILE_AFTER);
+            std::thread::sleep(FILE_AFTER);
         }
         assert_eq!(rows(&database), 2);
     }
@@ -417,48 +498,176 @@ mod tests {
         }
     }
 
+    /// A line of the journal, of an execution of this id.
+    fn line_of(id: ExecutionId) -> Vec<u8> {
+        let row = StartRow { id, ..start("s") };
+        let outcome = succeeded();
+        let end = Ending { lines: vec![log_line("a"), log_line("b")], ..ending(&outcome) };
+        line(&Over::encode(&row, end).unwrap()).unwrap()
+    }
+
+    /// As a process would leave it that died.
+    fn leave(home: &Home, name: &str, text: &[u8]) -> PathBuf {
+        fs::create_dir_all(folder(home)).unwrap();
+        let path = folder(home).join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn fresh<const N: usize>() -> [ExecutionId; N] {
+        std::array::from_fn(|_| ExecutionId::fresh())
+    }
+
     #[tokio::test]
     async fn what_a_dead_process_left_is_filed_once_and_its_file_goes() {
         let home = Home::new();
         let database = warm(&home).await;
         let id = record(&database).await;
-        let left = serde_json::to_string(&over(&database, id)).unwrap();
         drop(database);
-        fs::write(folder(&home).join("1-dead.a"), format!("{left}\n{left}\nno line\n{}", &left[..left.len() / 2])).unwrap();
-        fs::write(folder(&home).join("1-dead.b"), "").unwrap();
-        let before = home.open();
-        assert_eq!(listed(&before).len(), 2);
-        assert_eq!(files(&home), Vec::<PathBuf>::new());
-        // Of a row that nobody has.
-        let other = ExecutionId::fresh();
-        fs::write(folder(&home).join("1-dead.a"), left.replace(&id.to_string(), &other.to_string()) + "\n").unwrap();
-        assert!(listed(&before).contains(&other));
-        assert_eq!(before.lines(other, 1, 0, 9).unwrap().len(), 2);
-    }
-
-    /// An execution as a line of the journal has it.
-    fn over(database: &Database, id: ExecutionId) -> Over {
-        let row = StartRow { id, ..start("s") };
-        let outcome = succeeded();
-        let end = Ending { lines: vec![log_line("a"), log_line("b")], ..ending(&outcome) };
-        assert!(database.execution(id, None).unwrap().is_some());
-        Over::encode(&row, end).unwrap()
+        let [other, torn] = fresh();
+        let (twice, torn) = (line_of(id), line_of(torn));
+        leave(&home, "1-dead.a", &[&twice[..], &twice, &line_of(other), &torn[..torn.len() - 1]].concat());
+        leave(&home, "1-dead.b", b"");
+        let database = home.open();
+        let listed = listed(&database);
+        assert!(listed.len() == 3 && listed.contains(&other), "{listed:?}");
+        assert_eq!(database.lines(other, 1, 0, 9).unwrap().len(), 2);
+        assert_eq!((files(&home), database.refused_executions()), (Vec::new(), None));
     }
 
     #[tokio::test]
-    async fn a_line_that_the_database_refuses_is_set_aside_and_holds_up_no_other() {
+    async fn a_line_that_cannot_be_filed_is_set_aside_and_holds_up_no_other() {
+        let home = Home::new();
+        let database = warm(&home).await;
+        let [good, bad, glued, last] = fresh();
+        let mut refused = serde_json::to_string(&parsed(line_of(bad).trim_ascii_end()).unwrap()).unwrap();
+        refused = refused.replace("sha256:", "sha257-too-long:");
+        let refused = format!("{} {refused}\n", checksum(refused.as_bytes())).into_bytes();
+        // The rest of a line, and one that was written right after it.
+        let torn = [&line_of(glued)[..40], &line_of(glued)].concat();
+        // As another version would write it.
+        let foreign = line_of(glued).iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect::<Vec<_>>();
+        leave(&home, "1-dead.a", &[&refused[..], &torn, &foreign, &line_of(good)].concat());
+        leave(&home, "2-dead.b", &line_of(last));
+        let listed = listed(&database);
+        assert!(listed.contains(&good) && listed.contains(&last) && listed.len() == 3, "{listed:?}");
+        let aside = fs::read(database.refused_executions().unwrap()).unwrap();
+        assert_eq!(aside, [&torn[..], &foreign, &refused].concat());
+    }
+
+    #[tokio::test]
+    async fn what_the_database_cannot_take_now_waits_and_is_not_set_aside() {
         let home = Home::new();
         let database = warm(&home).await;
         let id = record(&database).await;
-        let left = serde_json::to_string(&over(&database, id)).unwrap();
-        let (good, bad) = (ExecutionId::fresh(), ExecutionId::fresh());
-        let bad_line = left.replace(&id.to_string(), &bad.to_string()).replace("sha256:", "sha257-too-long:");
-        let good_line = left.replace(&id.to_string(), &good.to_string());
-        fs::write(folder(&home).join("1-dead.a"), format!("{bad_line}\n{good_line}\n")).unwrap();
-        let listed = listed(&database);
-        assert!(listed.contains(&good) && !listed.contains(&bad));
-        let refused = fs::read_to_string(folder(&home).join(REFUSED)).unwrap();
-        assert_eq!(refused, format!("{bad_line}\n"));
+        home.tamper("ALTER TABLE executions RENAME COLUMN fuel TO petrol");
+        assert!(matches!(database.list(&Filter::default()), Err(crate::DbError::Sqlite(_))));
+        home.tamper("ALTER TABLE executions RENAME COLUMN petrol TO fuel");
+        assert!(listed(&database).contains(&id));
+        assert_eq!(database.refused_executions(), None);
+    }
+
+    #[tokio::test]
+    async fn an_end_is_filed_to_a_start_row_that_is_there_after_all() {
+        let home = Home::new();
+        let database = warm(&home).await;
+        let row = start("s");
+        database.start(&row).await.unwrap();
+        leave(&home, "1-dead.a", &line_of(row.id));
+        let record = database.execution(row.id, None).unwrap().unwrap();
+        assert_eq!(record.summary.status, wardroom_core::execution::Status::Success);
+        assert_eq!(database.lines(row.id, 1, 0, 9).unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn whoever_stands_still_is_read_all_the_same_and_keeps_its_file() {
+        let home = Home::new();
+        let database = warm(&home).await;
+        let id = ExecutionId::fresh();
+        let path = leave(&home, "1-still.a", &line_of(id));
+        let living = File::open(&path).unwrap();
+        living.lock().unwrap();
+        assert!(listed(&database).contains(&id));
+        assert_eq!(fs::read(&path).unwrap(), line_of(id));
+        // It files them itself some time, or dies.
+        drop(living);
+        assert_eq!(listed(&database).len(), 2);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_lies_there_and_is_none_of_ours_is_not_opened() {
+        let home = Home::new();
+        leave(&home, "notes.txt", b"mine");
+        leave(&home, "refused~", b"mine");
+        let outside = home.0.path().join("outside");
+        fs::write(&outside, line_of(ExecutionId::fresh())).unwrap();
+        fs::hard_link(&outside, folder(&home).join("1-link.a")).unwrap();
+        std::os::unix::fs::symlink(&outside, folder(&home).join("1-link.b")).unwrap();
+        fs::create_dir(folder(&home).join("1-folder.a")).unwrap();
+        let fifo = std::ffi::CString::new(folder(&home).join("1-fifo.a").to_str().unwrap()).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, fifo.as_c_str(), rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600), 0)
+            .unwrap();
+        let huge = File::create(folder(&home).join("1-huge.a")).unwrap();
+        huge.set_len(MAX_FILE + 1).unwrap();
+        let before = files(&home);
+        let database = home.open();
+        assert_eq!(listed(&database), []);
+        assert_eq!((files(&home), before.len()), (before, 7));
+    }
+
+    /// Whoever looks removes what it finds unlocked and empty, which a file is for
+    /// a moment when it is made.
+    #[test]
+    fn nobody_removes_the_file_of_a_living_process() {
+        let home = Home::new();
+        let database = home.0.path().join("wardroom.db");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let connection = Connection::open_in_memory().unwrap();
+                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                        if let Some(others) = Others::look(&database, &[]) {
+                            others.file(&connection);
+                        }
+                    }
+                });
+            }
+            for _ in 0..2000 {
+                let lost = make_files(&folder(&home)).unwrap().iter().filter(|lines| !lines.path.exists()).count();
+                if lost > 0 {
+                    done.store(true, std::sync::atomic::Ordering::Relaxed);
+                }
+                assert_eq!(lost, 0);
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn a_line_that_was_changed_in_any_byte_is_none() {
+        let line = line_of(ExecutionId::fresh());
+        let line = line.trim_ascii_end();
+        assert!(parsed(line).is_some());
+        for at in 0..line.len() {
+            let mut changed = line.to_vec();
+            changed[at] ^= 1;
+            assert!(parsed(&changed).is_none() && parsed(&line[..at]).is_none() && parsed(&line[at + 1..]).is_none(), "{at}");
+        }
+    }
+
+    #[test]
+    fn after_a_part_of_a_line_that_stays_nothing_more_is_written() {
+        let home = Home::new();
+        let mut lines = Lines::make(home.0.path(), "a").unwrap();
+        lines.append(b"one\n").unwrap();
+        lines.is_torn = true;
+        assert!(lines.append(b"two\n").is_err());
+        assert_eq!(fs::read(&lines.path).unwrap(), b"one\n");
+        lines.empty();
+        lines.append(b"two\n").unwrap();
+        assert_eq!(fs::read(&lines.path).unwrap(), b"two\n");
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@
 #![forbid(unsafe_code)]
 
 use std::hash::Hash;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
@@ -81,7 +81,7 @@ pub use writer::Answer;
 use audit::{EncodedEvent, Ledger};
 use executions::Over;
 use file::DatabaseFile;
-use journal::{Appended, LeftBehind};
+use journal::{Appended, Others};
 use memo::{Memo, Watch};
 use writer::{Desk, Effect, Writer};
 
@@ -133,6 +133,13 @@ impl Database {
         Ok(Self { file, readers: Mutex::new(vec![reader]), writer: Mutex::new(None), watch: Watch::default(), known: Known::default() })
     }
 
+    /// Where executions lie that were recorded and that the database refused, if there
+    /// are any: as lines of JSON, which nobody reads again.
+    #[must_use]
+    pub fn refused_executions(&self) -> Option<PathBuf> {
+        journal::refused(self.file.path())
+    }
+
     /// Reads from one consistent snapshot.
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, DbError> {
         self.read_once(|connection| {
@@ -176,19 +183,21 @@ impl Database {
     /// Reads executions, of which some may still have to be filed: those of this
     /// process, and those that a dead one left.
     fn read_executions<T>(&self, read: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, DbError> {
-        let left = LeftBehind::look(self.file.path());
-        if left.is_some() {
-            drop(self.start_writer()?);
+        let own = self.desk().map(|desk| desk.journal_names()).unwrap_or_default();
+        let others = Others::look(self.file.path(), &own);
+        if others.is_some() {
+            // Without a thread one reads what there is.
+            drop(self.start_writer());
         }
         if let Some(desk) = self.desk() {
-            desk.file_to_read(left);
+            desk.file_to_read(others)?;
         }
         self.read(read)
     }
 
     /// Keeps an execution that is over in the journal, where there is a writer to
     /// file it. Whoever writes once in a life writes it at once.
-    fn append(&self, over: Over) -> Appended {
+    fn append(&self, over: Box<Over>) -> Appended {
         let Some(desk) = self.desk() else { return Appended::Not(over) };
         let appended = desk.append(over);
         if matches!(appended, Appended::First) {

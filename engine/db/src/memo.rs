@@ -25,38 +25,51 @@ const MAX_ANSWERS: usize = 256;
 /// Looks whether the database changed.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    seen: Mutex<Option<Seen>>,
+    eye: Mutex<Eye>,
     /// This process committed something.
     pub(crate) stirred: Arc<AtomicBool>,
 }
 
+#[derive(Debug, Default)]
+struct Eye {
+    seen: Option<Seen>,
+    /// Connections that were opened. What versions of two of them say of each other is
+    /// nothing.
+    opened: u64,
+}
+
 #[derive(Debug)]
 struct Seen {
-    /// For nothing else: versions of two connections say nothing of each other.
+    /// For nothing else.
     connection: Connection,
     version: Version,
     at: Instant,
 }
 
-/// Another one after every change.
+/// Another one after every change: of which connection, and what it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Version(i64);
+pub(crate) struct Version(u64, i64);
 
 impl Watch {
     /// What the database is at.
     pub(crate) fn version(&self, file: &DatabaseFile) -> Result<Version, DbError> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut eye = self.eye.lock().unwrap_or_else(PoisonError::into_inner);
         let stirred = self.stirred.swap(false, Ordering::AcqRel);
         let now = Instant::now();
-        if let Some(seen) = seen.as_ref().filter(|seen| !stirred && now.duration_since(seen.at) < FRESH) {
+        if let Some(seen) = eye.seen.as_ref().filter(|seen| !stirred && now.duration_since(seen.at) < FRESH) {
             return Ok(seen.version);
         }
-        let connection = match seen.take() {
+        // Gone with whatever goes wrong from here on, and so never believed again.
+        let connection = match eye.seen.take() {
             Some(seen) => seen.connection,
-            None => file.reader()?,
+            None => {
+                eye.opened += 1;
+                file.reader()?
+            }
         };
-        let version = Version(connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?);
-        *seen = Some(Seen { connection, version, at: now });
+        let version = connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        let version = Version(eye.opened, version);
+        eye.seen = Some(Seen { connection, version, at: now });
         Ok(version)
     }
 }
@@ -140,6 +153,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn versions_of_two_connections_are_never_alike() {
+        let home = Home::new();
+        let (database, other) = (home.open(), home.open());
+        assert_eq!(granted(&database), 0);
+        let before = database.watch.version(&database.file).unwrap();
+        // As after a look that failed.
+        database.watch.eye.lock().unwrap().seen.take();
+        other.add_grants("s", BYTES, grant(), at(1)).await.unwrap();
+        assert_ne!(database.watch.version(&database.file).unwrap(), before);
+        assert_eq!(granted(&database), 1);
+    }
+
+    #[tokio::test]
     async fn an_answer_is_asked_for_once_while_nothing_changes() {
         let home = Home::new();
         let database = home.open();
@@ -158,7 +184,7 @@ mod tests {
         database.add_grants("s", BYTES, grant(), at(1)).await.unwrap();
         database.remembered(&memo, 1, || Ok(9)).map(|answer| assert_eq!(answer, 9)).unwrap();
         for key in 0..=u8::MAX {
-            drop(database.remembered(&memo, key, || Ok(key)).unwrap());
+            assert_eq!(database.remembered(&memo, key, || Ok(key)).unwrap(), key);
         }
         assert!(memo.0.lock().unwrap().as_ref().unwrap().1.len() <= MAX_ANSWERS);
     }

@@ -148,10 +148,12 @@ async fn a_database_that_another_process_keeps_locked_is_busy() {
     wait_locked.recv().unwrap();
     let refused = other.start(&start("s")).await;
     assert!(matches!(refused, Err(DbError::Busy(_))));
-    // What is over can wait to be written, and is safe all the same.
-    other.record(&start("s"), ending(&succeeded())).await.unwrap();
     // A reader is not held up.
     assert_eq!(other.list(&Filter::default()).unwrap(), []);
+    // What is over can wait to be written, and is safe all the same; whoever recorded
+    // it is not told that there is nothing, and others see it nowhere yet.
+    other.record(&start("s"), ending(&succeeded())).await.unwrap();
+    assert!(matches!(other.list(&Filter::default()), Err(DbError::Busy(_))));
     release.send(()).unwrap();
     holding.await.unwrap();
     assert_eq!(other.list(&Filter::default()).unwrap().len(), 1);

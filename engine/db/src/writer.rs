@@ -26,6 +26,7 @@
 
 use std::future::Future;
 use std::iter;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -41,7 +42,7 @@ use crate::DbError;
 use crate::audit::Ledger;
 use crate::executions::Over;
 use crate::file::{BUSY_TIMEOUT, DatabaseFile, Synced};
-use crate::journal::{Appended, FILE_AFTER, Journal, LeftBehind};
+use crate::journal::{Appended, FILE_AFTER, Journal, Others};
 
 /// Writes in one transaction at most: bounds how long the first of them waits,
 /// and how long other processes find the database locked.
@@ -137,7 +138,7 @@ impl Desk {
 
     /// Keeps an execution that is over until it is filed; not where a commit is
     /// to survive the death of the machine.
-    pub(crate) fn append(&self, over: Over) -> Appended {
+    pub(crate) fn append(&self, over: Box<Over>) -> Appended {
         if self.file.syncs() { Appended::Not(over) } else { self.journal.append(over) }
     }
 
@@ -163,11 +164,12 @@ impl Desk {
         self.file_journal(connection).is_ok()
     }
 
-    /// The same, for one who wants to read, and what dead processes left. Who cannot
-    /// write, or not now, is not kept from reading: what waits stays where it is.
-    pub(crate) fn file_to_read(&self, left: Option<LeftBehind>) {
-        if self.journal.is_empty() && left.is_none() {
-            return;
+    /// The same, for one who wants to read, and what lies in other processes' files.
+    /// Without this process's own, what it answered would seem not to be; without
+    /// theirs, one reads what there is.
+    pub(crate) fn file_to_read(&self, others: Option<Others>) -> Result<(), DbError> {
+        if self.journal.is_empty() && others.is_none() {
+            return Ok(());
         }
         let until = Instant::now() + READERS_PATIENCE;
         let mut kept = loop {
@@ -176,13 +178,25 @@ impl Desk {
                 Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
                 // Somebody commits, or waits until another process did.
                 Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(LOOK),
-                Err(TryLockError::WouldBlock) => return,
+                Err(TryLockError::WouldBlock) if self.journal.is_empty() => return Ok(()),
+                Err(TryLockError::WouldBlock) => return Err(DbError::JournalBusy),
             }
         };
-        let Ok(connection) = self.open(&mut kept) else { return };
+        let connection = match self.open(&mut kept) {
+            Err(_) if self.journal.is_empty() => return Ok(()),
+            connection => connection?,
+        };
         let _patience = Patience::of(connection, FILING_PATIENCE);
-        self.file_journal(connection).ok();
-        left.and_then(|left| left.file(connection).ok());
+        self.file_journal(connection)?;
+        if let Some(others) = others {
+            others.file(connection);
+        }
+        Ok(())
+    }
+
+    /// This process's own files.
+    pub(crate) fn journal_names(&self) -> Vec<PathBuf> {
+        self.journal.names()
     }
 
     /// The connection, opened where there is none.
@@ -408,7 +422,10 @@ fn commit_group(desk: &Desk, mut group: Vec<Box<dyn Work>>) -> bool {
     let mut is_filed = false;
     match desk.open(&mut kept) {
         Ok(connection) => {
-            is_filed = desk.file_journal(connection).is_ok();
+            {
+                let _patience = Patience::of(connection, FILING_PATIENCE);
+                is_filed = desk.file_journal(connection).is_ok();
+            }
             commit(&desk.file, connection, &mut group);
             desk.stirred.store(true, Ordering::Release);
             group.into_iter().for_each(Work::answer);

@@ -115,6 +115,10 @@ async fn look_at(wardroom: &crate::Wardroom) -> Result<Vec<Finding>, CommandErro
     }
     let running = wardroom.list(&Filter { status: Some(Status::Running), limit: 500, ..Filter::default() }).await?;
     findings.push(finding("executions", Verdict::Good, format!("{} running", running.len())));
+    if let Some(refused) = wardroom.database().refused_executions() {
+        let text = format!("some were recorded that the database does not take; they lie in {} and in no list", refused.display());
+        findings.push(finding("executions", Verdict::Note, text));
+    }
     Ok(findings)
 }
 
