@@ -23,6 +23,9 @@ use crate::execution::Live;
 /// News that wait for a client; what comes while so many wait is not told, and
 /// is in the record.
 const WAITING_NEWS: usize = 64;
+/// Between the last news and the answer. The widest used client throws news away
+/// that it reads together with the answer: it forgets first who wanted them.
+const APART: std::time::Duration = std::time::Duration::from_millis(10);
 /// Bytes of one line of news.
 const MAX_NEWS: usize = 1000;
 /// Bytes of a result that an answer holds whole.
@@ -91,10 +94,14 @@ impl Server {
         let cancelled = context.ct.clone();
         let outcome = self.wardroom.execute(plan, told.clone(), Box::pin(async move { cancelled.cancelled().await })).await;
         let lines: Vec<String> = told.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().cloned().collect();
+        let has_news = told.count.load(Ordering::Relaxed) > 0;
         drop(told);
         if let Some(forwarding) = forwarding {
             // What is left of the news comes before the answer, unless the client does not read.
             drop(tokio::time::timeout(std::time::Duration::from_millis(200), forwarding).await);
+            if has_news {
+                tokio::time::sleep(APART).await;
+            }
         }
         let children = if calls { self.wardroom.children(id)? } else { Vec::new() };
         Ok(ended(id, &outcome?, &lines, &children))
