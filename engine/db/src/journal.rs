@@ -36,8 +36,9 @@ use crate::DbError;
 use crate::executions::Over;
 use crate::writer::run;
 
-/// How long a line waits to be filed with others.
-pub(crate) const FILE_AFTER: Duration = Duration::from_millis(10);
+/// How long a line waits to be filed with others. With longer, each transaction has
+/// more of them, and whoever runs beside it waits longer for the processor.
+pub(crate) const FILE_AFTER: Duration = Duration::from_millis(3);
 /// Lines that wait at most; what comes then is written as anything else is.
 const MAX_WAITING: usize = 1024;
 /// Bytes of a line at most: a long record gains nothing by waiting for others.

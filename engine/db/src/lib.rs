@@ -5,7 +5,7 @@
 //! ask for the time; of credentials it sees sealed values alone. One file per
 //! table: [`executions`], [`log_lines`], [`grants`], [`state`], [`tasks`],
 //! [`plugins`], [`trust`], [`slots`], [`credentials`], [`vault`], [`audit`]; `queue` is what waits among
-//! the executions, `file` opens, `writer` commits, `journal` holds what can be committed later.
+//! the executions, `file` opens, `writer` commits, `journal` holds what can be committed later, `memo` what every run asks for.
 //! Programs' own databases are another matter, and another process: [`guest`].
 //!
 //! Writes are queued when they are called and answered when they are durable
