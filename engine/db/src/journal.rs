@@ -21,7 +21,7 @@
 //! of the dead. Lines may be filed twice and are kept once: an attempt has one row.
 
 use std::ffi::OsStr;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::mem;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -102,9 +102,15 @@ impl Lines {
             let name = format!("{}-{:016x}.{ending}", std::process::id(), getrandom::u64().map_err(io::Error::other)?);
             let path = folder.join(name);
             let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
-            // Whoever looks at it just now removes it.
-            if file.try_lock().is_ok() && file.metadata()?.nlink() > 0 {
-                return Ok(Self { file, path, bytes: 0, is_torn: false });
+            match file.try_lock() {
+                Ok(()) if file.metadata()?.nlink() > 0 => return Ok(Self { file, path, bytes: 0, is_torn: false }),
+                // Whoever looks at it just now removes it.
+                Ok(()) | Err(TryLockError::WouldBlock) => {}
+                // There are no locks here, and so no journal.
+                Err(TryLockError::Error(error)) => {
+                    std::fs::remove_file(&path).ok();
+                    return Err(error);
+                }
             }
         }
         Err(io::Error::other("others remove it each time"))
