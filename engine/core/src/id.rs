@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -53,16 +54,13 @@ impl Digest {
     /// 64 lower-case hex digits, without the algorithm's name.
     #[must_use]
     pub fn hex(&self) -> String {
-        const DIGITS: &[char; 16] = &['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-        let digit = |half: u8| DIGITS.get(usize::from(half)).copied().unwrap_or_default();
-        // Several times for every execution, so not by the formatter.
-        self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+        HEXLOWER.encode(&self.0)
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", self.hex())
+        write!(f, "sha256:{}", HEXLOWER.encode_display(&self.0))
     }
 }
 
@@ -78,17 +76,9 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let wrong = || IdError::Digest(text.to_owned());
         let hex = text.strip_prefix("sha256:").ok_or_else(wrong)?;
-        let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
-        let pairs: &[[u8; 2]; 32] = pairs.try_into().map_err(|_| wrong())?;
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(pairs) {
-            let digits = std::str::from_utf8(pair).map_err(|_| wrong())?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
-        }
-        // A sign is a digit to `from_str_radix`; the round trip refuses it, as
-        // it does upper case: one digest has one text.
-        let digest = Self(bytes);
-        (rest.is_empty() && digest.hex() == hex).then_some(digest).ok_or_else(wrong)
+        // In lower case alone: one digest has one text.
+        let bytes = HEXLOWER.decode(hex.as_bytes()).map_err(|_| wrong())?;
+        bytes.try_into().map(Self).map_err(|_| wrong())
     }
 }
 

@@ -7,6 +7,7 @@ mod source;
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -95,7 +96,7 @@ pub fn tool_name(plugin: &PluginName, function: &str) -> String {
         return whole;
     }
     let digest = Sha256::digest(format!("{plugin}.{function}"));
-    let hash: String = digest.iter().take(HASH_DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
+    let hash = HEXLOWER.encode(digest.split_at(HASH_DIGITS / 2).0);
     let kept = whole.get(..whole.len().min(MAX_TOOL_NAME - HASH_DIGITS - 1)).unwrap_or(&whole);
     format!("{kept}_{hash}")
 }

@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 
@@ -51,6 +52,8 @@ const MAX_TRIES: usize = 16;
 const ENDINGS: [&str; 2] = ["a", "b"];
 /// Where lines go that cannot be filed, so that nothing is lost.
 const REFUSED: &str = "refused";
+/// Bytes that lines seldom have more of.
+const USUAL_LINE: usize = 2048;
 /// Characters of a line's checksum, before its JSON.
 const SUM: usize = 16;
 
@@ -253,18 +256,26 @@ pub(crate) fn refused(database: &Path) -> Option<PathBuf> {
 /// `CHECKSUM JSON`, with a line break. The checksum tells a line from the rest of
 /// one, and from one that was read while its file was emptied and filled again.
 fn line(over: &Over) -> Option<Vec<u8>> {
-    let json = serde_json::to_vec(over).ok()?;
-    Some([checksum(&json).as_bytes(), b" ", &json, b"\n"].concat())
+    let mut line = Vec::with_capacity(USUAL_LINE);
+    line.resize(SUM, b' ');
+    line.push(b' ');
+    serde_json::to_writer(&mut line, over).ok()?;
+    let (sum, json) = line.split_first_chunk_mut()?;
+    *sum = checksum(json.get(1..)?);
+    line.push(b'\n');
+    Some(line)
 }
 
-fn checksum(json: &[u8]) -> String {
-    Sha256::digest(json).iter().take(SUM / 2).map(|byte| format!("{byte:02x}")).collect()
+fn checksum(json: &[u8]) -> [u8; SUM] {
+    let mut sum = [0; SUM];
+    HEXLOWER.encode_mut(Sha256::digest(json).split_at(SUM / 2).0, &mut sum);
+    sum
 }
 
 fn parsed(line: &[u8]) -> Option<Over> {
-    let (sum, json) = line.split_at_checked(SUM)?;
+    let (sum, json) = line.split_first_chunk()?;
     let json = json.strip_prefix(b" ")?;
-    if checksum(json).as_bytes() == sum { serde_json::from_slice(json).ok() } else { None }
+    if checksum(json) == *sum { serde_json::from_slice(json).ok() } else { None }
 }
 
 /// The whole lines of a file, each as it was read and as it was meant. What comes
@@ -549,7 +560,7 @@ mod tests {
         let [good, bad, glued, last] = fresh();
         let mut refused = serde_json::to_string(&parsed(line_of(bad).trim_ascii_end()).unwrap()).unwrap();
         refused = refused.replace("sha256:", "sha257-too-long:");
-        let refused = format!("{} {refused}\n", checksum(refused.as_bytes())).into_bytes();
+        let refused = [&checksum(refused.as_bytes())[..], b" ", refused.as_bytes(), b"\n"].concat();
         // The rest of a line, and one that was written right after it.
         let torn = [&line_of(glued)[..40], &line_of(glued)].concat();
         // As another version would write it.

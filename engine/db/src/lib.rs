@@ -108,7 +108,7 @@ pub struct Database {
 /// What every run asks for.
 #[derive(Debug, Default)]
 struct Known {
-    exposed: Memo<String, Vec<(String, String)>>,
+    exposed: Memo<String, Arc<[(String, String)]>>,
     grants: Memo<(String, Option<Digest>), Vec<GrantRecord>>,
     trust_head: Memo<(), Option<TrustHead>>,
 }

@@ -6,6 +6,8 @@
 //! one is told. Grants and state of a plugin's functions hang on subjects that
 //! begin with its name and a dot; they go with it.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, Row, params};
 use wardroom_core::clock::Timestamp;
 use wardroom_core::id::Digest;
@@ -200,7 +202,7 @@ impl Database {
     /// # Errors
     ///
     /// As [`plugins`](Self::plugins).
-    pub fn exposed_of(&self, plugin: &PluginName) -> Result<Vec<(String, String)>, DbError> {
+    pub fn exposed_of(&self, plugin: &PluginName) -> Result<Arc<[(String, String)]>, DbError> {
         const EXPOSED: &str = "
             SELECT exposed_functions.function, plugins.seal
             FROM exposed_functions JOIN plugins

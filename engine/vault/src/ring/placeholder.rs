@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use data_encoding::HEXLOWER;
 use wardroom_core::credential::{PLACEHOLDER_HOST_SUFFIX, PLACEHOLDER_PREFIX, PLACEHOLDER_RANDOM_HEX, holds_placeholder};
 
 /// Random bytes of a placeholder.
@@ -18,7 +19,7 @@ const RANDOM_BYTES: usize = PLACEHOLDER_RANDOM_HEX / 2;
 pub(super) fn draw() -> Result<String, getrandom::Error> {
     let mut random = [0_u8; RANDOM_BYTES];
     getrandom::fill(&mut random)?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(HEXLOWER.encode(&random))
 }
 
 /// What stands in a text.

@@ -171,6 +171,9 @@ impl Wardroom {
         };
         let host = self.host()?;
         let outcome = tokio::select! {
+            // A timer is set only for what does not end at once: setting one wakes
+            // whoever waits for the next.
+            biased;
             outcome = caught(async { host.run(plan.clone(), lent).await }) => outcome.unwrap_or_else(failed),
             fault = recorder.keep() => unrecordable(&fault),
         };

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -166,7 +167,7 @@ impl Drop for Announced {
 fn fresh_holder() -> std::io::Result<String> {
     let mut random = [0; 6];
     getrandom::fill(&mut random).map_err(std::io::Error::other)?;
-    let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let random = HEXLOWER.encode(&random);
     Ok(format!("{}-{random}", std::process::id()))
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use wardroom_core::blame::Blame;
 use wardroom_core::id::Digest;
@@ -173,7 +174,7 @@ impl Components {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
         let mut random = [0; 6];
         getrandom::fill(&mut random).map_err(std::io::Error::other)?;
-        let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let random = HEXLOWER.encode(&random);
         let fresh = path.with_extension(format!("{random}.new"));
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
         let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&fresh, path));

@@ -54,10 +54,11 @@ pub(super) struct Refused {
 impl Answer {
     /// An answer with these fields beside `success`.
     pub(super) fn new(fields: Value, text: impl Into<String>) -> Self {
-        let mut structured = Map::from_iter([("success".to_owned(), Value::Bool(true))]);
-        if let Value::Object(fields) = fields {
-            structured.extend(fields);
-        }
+        let mut structured = match fields {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        structured.shift_insert(0, "success".to_owned(), Value::Bool(true));
         Self { structured, text: text.into(), is_failed: false, asks: None, shortenings: 0 }
     }
 

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use rmcp::model::{
     BooleanSchema, CallToolRequestParams, ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationSchema,
     InputRequest, InputRequiredResult, ProtocolVersion, RequestStateCodec, SealOptions,
@@ -122,7 +123,7 @@ pub(super) async fn ask(
     let params = form(question(&server.wardroom.approval(&id.to_string())?))?;
     let is_modern = context.protocol_version().is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str());
     if is_modern {
-        let nonce = random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+        let nonce = HEXLOWER.encode(&random::<16>()?);
         let binding = binding(request);
         let options = SealOptions::new().associated_data(&binding).ttl(STATE_LASTS);
         let state = consent.codec.seal_json_with(&State { approval: id, nonce }, &options);

@@ -105,12 +105,14 @@ pub(super) fn command_input(params: &Map<String, Value>) -> (Map<String, Value>,
 /// this name has in the database now knows the row. The name is asked for too: a
 /// hand in the database may give one row another's seal. Whether a function is exposed is asked each time.
 #[derive(Default)]
-pub(crate) struct KnownTools(Mutex<HashMap<(String, String, String), Arc<ExposedTool>>>);
+pub(crate) struct KnownTools(Mutex<HashMap<String, Arc<ExposedTool>>>);
 
 impl KnownTools {
     fn get(&self, plugin: &PluginName, function: &str, seal: &str) -> Option<Arc<ExposedTool>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&(plugin.to_string(), function.to_owned(), seal.to_owned())).cloned()
+        let found = known.get(&tool_name(plugin, function))?;
+        let is_it = found.plugin.name() == plugin && found.function.name == function && found.plugin.record.seal == seal;
+        is_it.then(|| found.clone())
     }
 
     fn put(&self, tool: &Arc<ExposedTool>) {
@@ -118,8 +120,7 @@ impl KnownTools {
         if known.len() == MAX_KNOWN {
             known.clear();
         }
-        let key = (tool.plugin.name().to_string(), tool.function.name.clone(), tool.plugin.record.seal.clone());
-        known.insert(key, tool.clone());
+        known.insert(tool.tool_name(), tool.clone());
     }
 }
 
@@ -212,7 +213,7 @@ impl Wardroom {
     }
 
     pub(super) fn exposed_of(&self, name: &PluginName) -> Result<Vec<String>, PluginError> {
-        Ok(self.db.exposed_of(name)?.into_iter().map(|(function, _)| function).collect())
+        Ok(self.db.exposed_of(name)?.iter().map(|(function, _)| function.clone()).collect())
     }
 
     /// Exposes a function of a plugin, or all that can be called, with what their

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use sha2::Digest as _;
 use wardroom_core::blame::Blame;
@@ -162,7 +163,7 @@ fn write(place: &Path, like: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut random = [0; 6];
     getrandom::fill(&mut random).map_err(std::io::Error::other)?;
-    let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let random = HEXLOWER.encode(&random);
     let fresh = folder.join(format!(".wardroom-sign-{random}"));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&fresh, place));

@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 use wardroom_core::clock::Timestamp;
@@ -87,7 +88,7 @@ impl Wardroom {
     /// One note for each data folder, whatever happens to the log in it.
     fn folder_id(&self) -> String {
         let digest = sha2::Sha256::digest(self.home.path().as_os_str().as_encoded_bytes());
-        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(digest.split_at(16).0)
     }
 
     /// Writes the log's end into the keychain, where the vault's key is in one

@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use wardroom_core::capability::net::HttpTarget;
 use wardroom_core::clock::Timestamp;
@@ -77,10 +78,10 @@ impl<'a> Read<'a> {
             }
         }
         let scope = format!("{day}/{}/{}/aws4_request", self.request.region, self.request.service);
-        let request = hex(&Sha256::digest(self.canonical_request()));
+        let request = HEXLOWER.encode(&Sha256::digest(self.canonical_request()));
         let to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n{request}");
         let signing = self.signing_key(key, day);
-        let signature = hex(&hmac::code(HmacHash::Sha256, &signing, &[to_sign.as_bytes()]));
+        let signature = HEXLOWER.encode(&hmac::code(HmacHash::Sha256, &signing, &[to_sign.as_bytes()]));
         let authorization = format!(
             "{ALGORITHM} Credential={}/{scope}, SignedHeaders={}, Signature={signature}",
             self.request.access_key_id,
@@ -190,10 +191,6 @@ fn canonical_query(query: &str) -> String {
 
 fn encoded(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&percent_encoded(bytes)).into_owned()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `20150830T123600Z`.

@@ -26,11 +26,9 @@ pub(super) fn code(hash: HmacHash, key: &[u8], pieces: &[&[u8]]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use data_encoding::HEXLOWER;
 
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
+    use super::*;
 
     #[test]
     fn rfc_4231_is_reproduced() {
@@ -56,20 +54,20 @@ mod tests {
             ),
         ];
         for (key, message, sha256, sha512) in cases {
-            assert_eq!(hex(&code(HmacHash::Sha256, key, &[message])), sha256);
-            assert_eq!(hex(&code(HmacHash::Sha512, key, &[message])), sha512);
+            assert_eq!(HEXLOWER.encode(&code(HmacHash::Sha256, key, &[message])), sha256);
+            assert_eq!(HEXLOWER.encode(&code(HmacHash::Sha512, key, &[message])), sha512);
         }
     }
 
     #[test]
     fn rfc_2202_is_reproduced() {
-        assert_eq!(hex(&code(HmacHash::Sha1, &[0x0b; 20], &[b"Hi There"])), "b617318655057264e28bc0b6fb378c8ef146be00");
+        assert_eq!(HEXLOWER.encode(&code(HmacHash::Sha1, &[0x0b; 20], &[b"Hi There"])), "b617318655057264e28bc0b6fb378c8ef146be00");
         assert_eq!(
-            hex(&code(HmacHash::Sha1, b"Jefe", &[b"what do ya want ", b"for nothing?"])),
+            HEXLOWER.encode(&code(HmacHash::Sha1, b"Jefe", &[b"what do ya want ", b"for nothing?"])),
             "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"
         );
-        assert_eq!(hex(&code(HmacHash::Sha1, &[0xaa; 20], &[&[0xdd; 50]])), "125d7342b9ac11cd91a39af48aa17b4f63f175d3");
+        assert_eq!(HEXLOWER.encode(&code(HmacHash::Sha1, &[0xaa; 20], &[&[0xdd; 50]])), "125d7342b9ac11cd91a39af48aa17b4f63f175d3");
         let larger = "Test Using Larger Than Block-Size Key - Hash Key First";
-        assert_eq!(hex(&code(HmacHash::Sha1, &[0xaa; 80], &[larger.as_bytes()])), "aa4ae5e15272d00e95705637ce8a3b55ed402112");
+        assert_eq!(HEXLOWER.encode(&code(HmacHash::Sha1, &[0xaa; 80], &[larger.as_bytes()])), "aa4ae5e15272d00e95705637ce8a3b55ed402112");
     }
 }
