@@ -19,6 +19,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
@@ -70,7 +71,7 @@ impl SignerKey {
 
 impl fmt::Display for SignerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", Self::PREFIX, hex(&self.0))
+        write!(f, "{}{}", Self::PREFIX, HEXLOWER.encode_display(&self.0))
     }
 }
 
@@ -212,7 +213,7 @@ impl Unsigned {
     pub fn with(self, signer: SignerKey, signature: &[u8; SIGNATURE_BYTES]) -> Vec<u8> {
         let mut bytes = self.bytes;
         if self.format.is_script() {
-            let line = format!("{SIGNATURE_LINE}{VERSION}:{}:{}\n", hex(&signer.0), hex(signature));
+            let line = format!("{SIGNATURE_LINE}{VERSION}:{}:{}\n", HEXLOWER.encode(&signer.0), HEXLOWER.encode(signature));
             bytes.extend_from_slice(line.as_bytes());
         } else {
             bytes.extend_from_slice(&head());
@@ -335,24 +336,9 @@ fn line(bytes: &[u8]) -> Result<Option<Found<'_>>, SignatureFormError> {
     Ok(Some(Found { covered, signer: SignerKey(signer), signature }))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Lower case alone: one key and one signature have one text.
 fn unhex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_chunks::<2>();
-    let pairs: &[[u8; 2]; N] = pairs.try_into().ok().filter(|_| rest.is_empty())?;
-    let mut bytes = [0; N];
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(bytes)
+    HEXLOWER.decode(text).ok()?.try_into().ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,27 @@
 //! Text for people: making a guest's words harmless on a terminal, and finding
 //! the name somebody meant.
 
+/// Types that are written as their own text, in JSON and TOML as for people: by
+/// `Display`, and back by `FromStr`, whose error says what was expected.
+///
+/// The crate that uses it depends on `serde`.
+#[macro_export]
+macro_rules! as_text {
+    ($($name:ident),+) => {$(
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                <String as ::serde::Deserialize>::deserialize(deserializer)?.parse().map_err(::serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+
 /// A guest's text as it may stand on a terminal: control characters (C0 but
 /// line break and tab, DEL, C1), bidirectional overrides and other invisible
 /// format characters are shown as `\u{…}`, so that no log line can move the

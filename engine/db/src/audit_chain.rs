@@ -37,6 +37,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
@@ -68,7 +69,7 @@ impl ChainId {
 
 impl fmt::Display for ChainId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        HEXLOWER.encode_display(&self.0).fmt(f)
     }
 }
 
@@ -160,7 +161,8 @@ impl ChainKey {
     }
 
     pub(crate) fn expose_hex(&self) -> Zeroizing<String> {
-        Zeroizing::new(hex(self.0.as_slice()))
+        // Made in its final size, so that no copy of a key stays behind.
+        Zeroizing::new(HEXLOWER.encode(self.0.as_slice()))
     }
 
     /// The next row's key.
@@ -241,28 +243,11 @@ fn put_optional<T>(hasher: &mut Sha256, value: Option<T>, put: impl Fn(&mut Sha2
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    // In its final size, so that no copy of a key stays behind.
-    let mut text = String::with_capacity(bytes.len() * 2);
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    text.extend(digits.filter_map(|digit| DIGITS.get(usize::from(digit))));
-    text
-}
-
-/// Bytes of exactly this number, written as [`hex`] writes them.
+/// Bytes of exactly this number, in lower-case hex.
 fn from_hex<const N: usize>(text: &str) -> Option<Zeroizing<[u8; N]>> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let mut bytes = Zeroizing::new([0; N]);
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    (rest.is_empty() && pairs.len() == N).then_some(bytes)
+    let is_whole = HEXLOWER.decode_len(text.len()) == Ok(N);
+    (is_whole && HEXLOWER.decode_mut(text.as_bytes(), bytes.as_mut_slice()).is_ok()).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -324,7 +309,7 @@ mod tests {
     /// Computed with Python's `hmac`.
     #[test]
     fn codes_are_hmac_sha256() {
-        let code = hex(&key(0x0b).code(&[0x61; 32]));
+        let code = HEXLOWER.encode(&key(0x0b).code(&[0x61; 32]));
         assert_eq!(code, "8ad0719ef348b8b3d9d647cf3b39d33c0656892293a9f3fc0e9e3ec6eadfefb6");
         assert_eq!(key(0x0b).evolve().expose_hex().as_str(), "602129e3e4156ff7e0b83dee44d6c3d561fd25fcd5e5a7749243c2b9d5c0e055");
     }

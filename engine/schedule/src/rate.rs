@@ -8,7 +8,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wardroom_core::clock::Timestamp;
 use wardroom_core::limit::DurationText;
 use wardroom_core::text::truncated;
@@ -109,17 +108,7 @@ impl fmt::Display for RateLimit {
     }
 }
 
-impl Serialize for RateLimit {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for RateLimit {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+wardroom_core::as_text!(RateLimit);
 
 #[cfg(test)]
 mod tests {

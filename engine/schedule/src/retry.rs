@@ -9,7 +9,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wardroom_core::limit::DurationText;
 use wardroom_core::text::truncated;
 
@@ -252,17 +251,7 @@ impl fmt::Display for RetryRule {
     }
 }
 
-impl Serialize for RetryRule {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for RetryRule {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+wardroom_core::as_text!(RetryRule);
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::tz::{self, TimeZone};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wardroom_core::clock::Timestamp;
 use wardroom_core::text::{nearest, truncated};
 
@@ -132,17 +131,7 @@ fn near(text: &str) -> Option<String> {
     city.map(String::as_str).or_else(|| nearest(&wanted, known.iter().map(String::as_str))).map(str::to_owned)
 }
 
-impl Serialize for Zone {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.name)
-    }
-}
-
-impl<'de> Deserialize<'de> for Zone {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+wardroom_core::as_text!(Zone);
 
 #[cfg(test)]
 mod tests {
