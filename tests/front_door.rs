@@ -58,6 +58,26 @@ fn whoever_asks_for_json_gets_errors_as_json_too() {
 }
 
 #[test]
+fn words_that_are_no_command_are_an_error_as_json_too() {
+    let home = Home::new();
+    for words in [&["run", "--json", "--bogus"][..], &["exec", "lst", "--json"], &["exec", "list", "--limit=x", "--json"]] {
+        let ended = home.run(words);
+        let error = &ended.json()["error"];
+        assert_eq!((ended.code, &error["exit_code"]), (Some(2), &serde_json::json!(2)), "{words:?}");
+        let message = error["message"].as_str().unwrap();
+        assert!(ended.stderr.starts_with(&format!("error: {message}")), "{words:?}: {ended}");
+        assert!(
+            error["hints"].as_array().is_some_and(|hints| hints.iter().any(|hint| hint.as_str().unwrap().contains("--help"))),
+            "{ended}"
+        );
+    }
+    let others = home.run(&["run", "--bogus", "--", "--json"]);
+    assert_eq!((others.code, others.stdout.is_empty()), (Some(2), true), "{others}");
+    let help = home.run(&["run", "--json", "--help"]);
+    assert!(help.code == Some(0) && String::from_utf8_lossy(&help.stdout).contains("Usage: wardroom run"), "{help}");
+}
+
+#[test]
 fn a_program_that_is_not_there_is_said_before_standard_input_is_read() {
     let home = Home::new();
     let mut command = home.command(&["run", "missing.wasm"]);

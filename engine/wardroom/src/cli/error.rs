@@ -12,13 +12,30 @@ pub(super) use crate::error::{CommandError, exit_code};
 /// for JSON.
 pub(super) fn show_error(error: &CommandError, json: bool) -> ExitCode {
     if json {
-        let error = serde_json::json!({"error": {"message": error.message, "hints": error.hints, "exit_code": error.code}});
-        // Nobody reads: the exit code still says it.
-        drop(show::json(&error));
+        show_json(error);
     }
     show::line(&format!("{ERROR}error{ERROR:#}: {}", quoted_lines(&error.message)));
     error.hints.iter().for_each(|hint| show_hint(hint));
     ExitCode::from(error.code)
+}
+
+fn show_json(error: &CommandError) {
+    let error = serde_json::json!({"error": {"message": error.message, "hints": error.hints, "exit_code": error.code}});
+    // Nobody reads: the exit code still says it.
+    drop(show::json(&error));
+}
+
+/// The same of words that are no command, in the parser's own words; or the help
+/// that was asked for.
+pub(super) fn exit_unparsed(error: &clap::Error) -> ! {
+    let wants_json = || std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json");
+    if error.use_stderr() && wants_json() {
+        let text = error.render().to_string();
+        let mut parts = text.trim_start_matches("error: ").split("\n\n").map(str::trim).filter(|part| !part.is_empty());
+        let message = CommandError::usage(parts.next().unwrap_or_default());
+        show_json(&parts.fold(message, CommandError::hint));
+    }
+    error.exit()
 }
 
 pub(super) fn show_hint(hint: &str) {
