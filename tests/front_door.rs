@@ -60,19 +60,23 @@ fn whoever_asks_for_json_gets_errors_as_json_too() {
 #[test]
 fn words_that_are_no_command_are_an_error_as_json_too() {
     let home = Home::new();
-    for words in [&["run", "--json", "--bogus"][..], &["exec", "lst", "--json"], &["exec", "list", "--limit=x", "--json"]] {
+    let help = "For more information, try '--help'.";
+    for (words, message) in [
+        (&["run", "--json", "--bogus"][..], "unexpected argument '--bogus' found"),
+        (&["exec", "lst", "--json"], "unrecognized subcommand 'lst'"),
+        (&["exec", "list", "--limit=x", "--json"], "invalid value 'x' for '--limit <N>': invalid digit found in string"),
+    ] {
         let ended = home.run(words);
         let error = &ended.json()["error"];
-        assert_eq!((ended.code, &error["exit_code"]), (Some(2), &serde_json::json!(2)), "{words:?}");
-        let message = error["message"].as_str().unwrap();
-        assert!(ended.stderr.starts_with(&format!("error: {message}")), "{words:?}: {ended}");
-        assert!(
-            error["hints"].as_array().is_some_and(|hints| hints.iter().any(|hint| hint.as_str().unwrap().contains("--help"))),
-            "{ended}"
-        );
+        assert_eq!((ended.code, &error["exit_code"], &error["message"]), (Some(2), &2.into(), &message.into()), "{ended}");
+        assert_eq!(error["hints"].as_array().and_then(|hints| hints.last()), Some(&help.into()), "{ended}");
+        assert!(ended.stderr.starts_with(&format!("error: {message}\n")) && ended.stderr.ends_with(&format!("{help}\n")), "{ended}");
     }
-    let others = home.run(&["run", "--bogus", "--", "--json"]);
-    assert_eq!((others.code, others.stdout.is_empty()), (Some(2), true), "{others}");
+    // Words for the program, and a server, whose standard output is its protocol's.
+    for words in [&["run", "--bogus", "--", "--json"][..], &["mcp", "--bogus", "--json"]] {
+        let ended = home.run(words);
+        assert_eq!((ended.code, ended.stdout.is_empty()), (Some(2), true), "{ended}");
+    }
     let help = home.run(&["run", "--json", "--help"]);
     assert!(help.code == Some(0) && String::from_utf8_lossy(&help.stdout).contains("Usage: wardroom run"), "{help}");
 }

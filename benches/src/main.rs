@@ -42,10 +42,9 @@ fn main() -> ExitCode {
     if let Some((process::HELPER, command)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return process::helper(command);
     }
-    match arguments.first().map(String::as_str) {
-        Some(rows::mcp::BARE) => return rows::mcp::bare(false),
-        Some(rows::mcp::BARE_WITH_WORK) => return rows::mcp::bare(true),
-        _ => {}
+    let first = arguments.first().map(String::as_str);
+    if let Some(which @ (rows::mcp::BARE | rows::mcp::BARE_WITH_ROWS | rows::mcp::BARE_WITH_LINE)) = first {
+        return rows::mcp::bare(which);
     }
     let Some(arguments) = parse(arguments) else {
         eprintln!("{USAGE}\n\nNAME is one of:");

@@ -3,6 +3,7 @@
 //! records nothing; the first list of a fresh process; memory after many calls.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
@@ -38,7 +39,11 @@ const MEMORY_BUDGET: f64 = 60.0;
 pub(crate) const BARE: &str = "__bare-mcp";
 /// The same, which does before each answer what a recorded call cannot do without:
 /// the same component on bare wasmtime, and two rows of bare SQLite.
-pub(crate) const BARE_WITH_WORK: &str = "__bare-mcp-with-work";
+pub(crate) const BARE_WITH_ROWS: &str = "__bare-mcp-with-rows";
+/// The same with one line at the end of a file instead of the rows.
+pub(crate) const BARE_WITH_LINE: &str = "__bare-mcp-with-line";
+/// Bytes of that line: of a short execution's in our journal.
+const LINE: [u8; 1067] = [b'x'; 1067];
 /// The tool that is called.
 const TOOL: &str = "plugin-0__nothing";
 /// Tools of the list, each of a plugin of its own.
@@ -57,7 +62,8 @@ pub(super) fn measure(effort: Effort) -> Result<Vec<Row>, Failed> {
 
 /// One call after the other, and several at once.
 fn calls(folder: &Path, effort: Effort) -> Result<Vec<Row>, Failed> {
-    let (mut ours, mut bare, mut working) = (Client::of_wardroom(folder)?, Client::of_bare(BARE)?, Client::of_bare(BARE_WITH_WORK)?);
+    let (mut ours, mut bare) = (Client::of_wardroom(folder)?, Client::of_bare(BARE)?);
+    let mut working = [("two bare rows", Client::of_bare(BARE_WITH_ROWS)?), ("one bare line", Client::of_bare(BARE_WITH_LINE)?)];
     let (rounds, count) = (effort.rounds(3, 21), effort.rounds(200, 1000));
     let mut rows = Vec::new();
     for at_once in [1, IN_FLIGHT] {
@@ -72,18 +78,15 @@ fn calls(folder: &Path, effort: Effort) -> Result<Vec<Row>, Failed> {
         let yardstick = format!("bare (p99 {} : {})", time(slow), time(bare_slow));
         rows.push(Row::ratio("mcp", format!("{what}, p50"), &pair, &yardstick, Some(CALL_BUDGET)));
         // What the work costs, whoever does it: no budget, but most of the distance.
-        let beside = interleaved(
-            rounds,
-            || Ok(Samples::new(ours.calls(TOOL, count, at_once)?).median()),
-            || Ok(Samples::new(working.calls("noop", count, at_once)?).median()),
-        )?;
-        rows.push(Row::ratio(
-            "mcp",
-            format!("{what}, beside a bare tool with bare wasmtime and two bare rows"),
-            &beside,
-            "bare with both",
-            None,
-        ));
+        for (record, working) in &mut working {
+            let beside = interleaved(
+                rounds,
+                || Ok(Samples::new(ours.calls(TOOL, count, at_once)?).median()),
+                || Ok(Samples::new(working.calls("noop", count, at_once)?).median()),
+            )?;
+            let what = format!("{what}, beside a bare tool with bare wasmtime and {record}");
+            rows.push(Row::ratio("mcp", what, &beside, "bare with both", None));
+        }
     }
     Ok(rows)
 }
@@ -246,19 +249,27 @@ struct Bare {
 
 struct Work {
     wasmtime: BareWasmtime,
-    rows: Mutex<BareRows>,
+    record: Record,
+}
+
+enum Record {
+    Rows(Box<Mutex<BareRows>>),
+    /// Of a file that is gone with the process.
+    Line(File),
 }
 
 impl Work {
-    fn new() -> Result<Self, Failed> {
+    fn new(record: Record) -> Result<Self, Failed> {
         let wasmtime = BareWasmtime::new(&wat::parse_str(subject::NOTHING)?, Door::Nothing)?;
-        Ok(Self { wasmtime, rows: Mutex::new(BareRows::new()?) })
+        Ok(Self { wasmtime, record })
     }
 
     async fn once(&self) -> Result<(), String> {
         self.wasmtime.run().await.map_err(|error| error.to_string())?;
-        let mut rows = self.rows.lock().map_err(|error| error.to_string())?;
-        rows.write(1).map_err(|error| error.to_string())
+        match &self.record {
+            Record::Rows(rows) => rows.lock().map_err(|error| error.to_string())?.write(1).map_err(|error| error.to_string()),
+            Record::Line(file) => (&*file).write_all(&LINE).map_err(|error| error.to_string()),
+        }
     }
 }
 
@@ -280,10 +291,14 @@ impl ServerHandler for Bare {
 }
 
 /// The bare server's whole life, with as many threads as ours.
-pub(crate) fn bare(with_work: bool) -> ExitCode {
+pub(crate) fn bare(which: &str) -> ExitCode {
     let Ok(runtime) = serving() else { return ExitCode::FAILURE };
     let served = runtime.block_on(async {
-        let work = with_work.then(Work::new).transpose()?;
+        let work = match which {
+            BARE_WITH_ROWS => Some(Work::new(Record::Rows(Box::new(Mutex::new(BareRows::new()?))))?),
+            BARE_WITH_LINE => Some(Work::new(Record::Line(tempfile::tempfile()?))?),
+            _ => None,
+        };
         let running = Bare { work }.serve(stdio_pipes()).await?;
         running.waiting().await?;
         Ok::<(), Failed>(())

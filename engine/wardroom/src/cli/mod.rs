@@ -150,7 +150,7 @@ pub fn main() -> ExitCode {
     // What a crash would leave on the disk may hold values and keys.
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     rustix::process::setrlimit(rustix::process::Resource::Core, none).ok();
-    let arguments = Arguments::try_parse().unwrap_or_else(|error| error::exit_unparsed(&error));
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| error::exit_unparsed(&error, &Arguments::command()));
     arguments.color.apply();
     let json = arguments.command.wants_json();
     let done = match &arguments.command {
