@@ -28,6 +28,10 @@ macro_rules! as_text {
 /// cursor, forge a prompt or reorder what is read.
 #[must_use]
 pub fn for_terminal(text: &str) -> String {
+    // Most is plain, and seen to be so at a glance.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
+        return text.to_owned();
+    }
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         if is_harmless(c) {

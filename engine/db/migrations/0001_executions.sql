@@ -5,14 +5,17 @@
 --
 -- `serial` is declared because log lines refer to it: an undeclared rowid may
 -- change under VACUUM. `trigger` and `failure_kind` have no CHECK, because their
--- words grow with the product and a CHECK cannot be altered in place.
+-- words grow with the product and a CHECK cannot be altered in place. For a list
+-- (`IN`) of more than two words SQLite would build a table of them for each row
+-- that is written: so they are compared one by one.
 CREATE TABLE executions (
     serial           INTEGER PRIMARY KEY,
     id               TEXT    NOT NULL CHECK (length(id) = 36),
     attempt          INTEGER NOT NULL CHECK (attempt >= 1),
-    status           TEXT    NOT NULL CHECK (status IN (
-                         'queued', 'running', 'awaiting-approval', 'success', 'failed',
-                         'timeout', 'cancelled', 'skipped', 'interrupted')),
+    status           TEXT    NOT NULL CHECK (
+                         status = 'success' OR status = 'failed' OR status = 'timeout' OR status = 'cancelled'
+                         OR status = 'running' OR status = 'queued' OR status = 'awaiting-approval'
+                         OR status = 'skipped' OR status = 'interrupted'),
     created_ms       INTEGER NOT NULL,
     started_ms       INTEGER,
     finished_ms      INTEGER,
@@ -29,14 +32,14 @@ CREATE TABLE executions (
     session          TEXT,
     reason           TEXT,
     failure_kind     TEXT,
-    blame            TEXT    CHECK (blame IN ('guest', 'operator', 'host')),
+    blame            TEXT    CHECK (blame = 'guest' OR blame = 'operator' OR blame = 'host'),
     cpu_us           INTEGER NOT NULL DEFAULT 0 CHECK (cpu_us >= 0),
     fuel             INTEGER CHECK (fuel >= 0),
     peak_memory      INTEGER NOT NULL DEFAULT 0 CHECK (peak_memory >= 0),
     log_truncated    INTEGER NOT NULL DEFAULT 0 CHECK (log_truncated IN (0, 1)),
     output_truncated INTEGER NOT NULL DEFAULT 0 CHECK (output_truncated IN (0, 1)),
     redactions       INTEGER NOT NULL DEFAULT 0 CHECK (redactions >= 0),
-    result_kind      TEXT    CHECK (result_kind IN ('json', 'text', 'bytes')),
+    result_kind      TEXT    CHECK (result_kind = 'json' OR result_kind = 'text' OR result_kind = 'bytes'),
     limits           TEXT    NOT NULL,
     access           TEXT    NOT NULL,
     params           TEXT    NOT NULL,
@@ -47,7 +50,7 @@ CREATE TABLE executions (
     UNIQUE (id, attempt),
     CHECK (status <> 'running' OR (holder IS NOT NULL AND started_ms IS NOT NULL)),
     CHECK (status NOT IN ('queued', 'running') OR finished_ms IS NULL),
-    CHECK (status IN ('queued', 'running', 'awaiting-approval') OR finished_ms IS NOT NULL),
+    CHECK (status = 'queued' OR status = 'running' OR status = 'awaiting-approval' OR finished_ms IS NOT NULL),
     CHECK (status <> 'skipped' OR reason IS NOT NULL),
     CHECK (status <> 'success' OR failure IS NULL),
     CHECK (status NOT IN ('failed', 'timeout') OR failure IS NOT NULL),
@@ -68,7 +71,7 @@ CREATE TABLE log_lines (
     execution INTEGER NOT NULL REFERENCES executions (serial) ON DELETE CASCADE,
     seq       INTEGER NOT NULL CHECK (seq >= 0),
     at_ms     INTEGER NOT NULL,
-    level     TEXT    NOT NULL CHECK (level IN ('debug', 'info', 'warn', 'error')),
+    level     TEXT    NOT NULL CHECK (level = 'info' OR level = 'debug' OR level = 'warn' OR level = 'error'),
     text      TEXT    NOT NULL,
     PRIMARY KEY (execution, seq)
 ) STRICT, WITHOUT ROWID;

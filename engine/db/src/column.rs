@@ -3,10 +3,11 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use rusqlite::Row;
-use rusqlite::types::FromSql;
-use serde::Serialize;
+use rusqlite::types::{FromSql, ToSqlOutput};
+use rusqlite::{Row, ToSql};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use wardroom_core::clock::Timestamp;
 
 use crate::DbError;
@@ -15,6 +16,28 @@ use crate::DbError;
 /// that ran over is no reason to lose the record.
 pub(crate) fn integer(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// A value's JSON, which is part of other JSON as it is: nothing in it is escaped
+/// once more.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Json(Box<RawValue>);
+
+impl Json {
+    pub(crate) fn of(column: &'static str, value: &impl Serialize) -> Result<Self, DbError> {
+        to_raw_value(value).map(Self).map_err(|source| DbError::Encode { column, source: Arc::new(source) })
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl ToSql for Json {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.text().into())
+    }
 }
 
 /// A value as JSON text.

@@ -22,8 +22,8 @@ use wardroom_core::log::LogLine;
 use wardroom_core::task::{Caller, TaskId};
 
 use crate::column::{
-    count, from_json, integer, json, optional_count, optional_json, optional_parsed, optional_time, optional_word, parsed, plain, time,
-    word,
+    Json, count, from_json, integer, json, optional_count, optional_json, optional_parsed, optional_time, optional_word, parsed, plain,
+    time, word,
 };
 use crate::journal::Appended;
 use crate::status::before;
@@ -493,9 +493,9 @@ struct Started {
     is_queued: bool,
     /// Of a task's run, what follows is to be looked at.
     followed: bool,
-    params: String,
-    access: String,
-    limits: String,
+    params: Json,
+    access: Json,
+    limits: Json,
 }
 
 impl Started {
@@ -519,9 +519,9 @@ impl Started {
             root: start.caller.map(|caller| caller.root.to_string()),
             is_queued: start.is_queued,
             followed: start.task.is_none(),
-            params: json("params", start.params)?,
-            access: json("access", start.access)?,
-            limits: json("limits", start.limits)?,
+            params: Json::of("params", start.params)?,
+            access: Json::of("access", start.access)?,
+            limits: Json::of("limits", start.limits)?,
         })
     }
 
@@ -687,9 +687,9 @@ impl Over {
             Some(Kept::Bytes(bytes)) => bytes.len(),
             None => 0,
         };
-        let long = [&started.params, &started.access, &started.limits, &started.program, &started.subject];
+        let long = [started.params.text(), started.access.text(), started.limits.text(), &started.program, &started.subject];
         let more = [standing.hosts.len(), standing.refusals.len(), standing.failure.as_ref().map_or(0, String::len), result];
-        long.into_iter().map(String::len).chain(more).chain(lines.iter().map(|line| line.text.len())).sum()
+        long.into_iter().map(str::len).chain(more).chain(lines.iter().map(|line| line.text.len())).sum()
     }
 
     pub(crate) fn insert(&self, connection: &Connection) -> Result<Sequel, DbError> {

@@ -8,8 +8,8 @@
 //!                  └◀─ news.rs: what changed, in whichever process
 //! ```
 //!
-//! A client is spoken to over standard input and output (stdio.rs), or over HTTP
-//! on loopback (http.rs).
+//! A client is spoken to over standard input and output (stdio.rs, lines.rs), or
+//! over HTTP on loopback (http.rs).
 //!
 //! An assistant acts for the operator and is none. Nothing here grants, reveals
 //! or installs: what would need that becomes an [approval](crate::approval). What
@@ -21,6 +21,7 @@ mod consent;
 mod declarations;
 mod function;
 pub mod http;
+mod lines;
 mod news;
 mod prompt;
 mod resource;
@@ -47,6 +48,7 @@ use rmcp::model::{
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 
 use crate::audit::{self, event};
 use crate::wardroom::Wardroom;
@@ -110,6 +112,8 @@ pub struct Server {
     /// Runs of this process that nobody waits for.
     background: Arc<AtomicUsize>,
     news: news::News,
+    /// Where runs go on that do not end at once.
+    workers: Handle,
 }
 
 /// One more of them, until it is dropped.
@@ -129,7 +133,11 @@ impl Drop for Counted {
 }
 
 impl Server {
-    /// A server for one client.
+    /// A server for one client. What it runs goes on where this is called.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime of tokio's.
     #[must_use]
     pub fn new(wardroom: Arc<Wardroom>, options: ServerOptions) -> Self {
         Self::with(wardroom, options, session::Sessions::one())
@@ -151,6 +159,7 @@ impl Server {
             answering: Arc::default(),
             refused: Mutex::default(),
             background: Arc::default(),
+            workers: Handle::current(),
         }
     }
 

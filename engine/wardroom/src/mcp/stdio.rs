@@ -5,19 +5,16 @@
 //! here, answers that are nearly done are let out, and then it is over.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rmcp::ServiceExt as _;
 use rmcp::service::ServerInitializeError;
-use rmcp::transport::io::{StdioReader, stdio_pipes};
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
+use super::lines::Lines;
 use super::{Server, ServerOptions};
 use crate::execution::session::SessionError;
 use crate::wardroom::Wardroom;
@@ -26,25 +23,6 @@ use crate::wardroom::Wardroom;
 const LAST_ANSWERS: Duration = Duration::from_millis(60);
 /// How often it is looked whether they are out.
 const LOOK: Duration = Duration::from_millis(5);
-
-/// The input, and a word when it has ended.
-struct Input {
-    inner: StdioReader,
-    ended: watch::Sender<bool>,
-}
-
-impl AsyncRead for Input {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
-        match &polled {
-            Poll::Ready(Ok(())) if buffer.filled().len() > before || buffer.remaining() == 0 => {}
-            Poll::Pending => {}
-            Poll::Ready(_) => drop(self.ended.send(true)),
-        }
-        polled
-    }
-}
 
 /// The protocol came to no end that is one.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +42,9 @@ pub enum McpError {
     /// This process cannot be known to others.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// There is no thread to serve on.
+    #[error("no thread can be started to serve on: {0}")]
+    Thread(io::Error),
     /// The system does not let signals be heard.
     #[error("this process cannot be told to stop: {0}")]
     Signals(#[from] io::Error),
@@ -98,18 +79,8 @@ pub async fn serve_stdio(wardroom: Arc<Wardroom>, options: ServerOptions) -> Res
     let mut stops = Stops::new()?;
     let server = Server::new(wardroom.clone(), options);
     let answering = server.answering.clone();
-    let (input, output) = stdio_pipes();
     let (ended, mut end) = watch::channel(false);
-    let serving = async {
-        let running = match server.serve((Input { inner: input, ended }, output)).await {
-            Ok(running) => running,
-            // Nobody said anything: that is no fault.
-            Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
-            Err(error) => return Err(McpError::Begin(error.to_string())),
-        };
-        drop(running.waiting().await);
-        Ok(())
-    };
+    let serving = serve_apart(server, ended)?;
     let over = async {
         let told = tokio::select! {
             () = stops.told() => true,
@@ -122,14 +93,45 @@ pub async fn serve_stdio(wardroom: Arc<Wardroom>, options: ServerOptions) -> Res
         // nobody asked for that.
         interrupt(&wardroom).await;
     };
-    let done = tokio::select! {
-        done = serving => {
+    tokio::select! {
+        served = serving => {
             interrupt(&wardroom).await;
-            done
+            served
         }
         () = over => Ok(()),
+    }
+}
+
+/// Serves on a thread of its own: the library hands each message from task to task,
+/// and where several threads take them, each is woken for nothing. Runs that do not
+/// end at once do not stay there ([`Server::execute`]). Ends when the answer is
+/// dropped.
+fn serve_apart(server: Server, ended: watch::Sender<bool>) -> Result<impl Future<Output = Result<(), McpError>>, McpError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(McpError::Thread)?;
+    let (mut answer, answered) = oneshot::channel();
+    let serve = async move {
+        match server.serve(Lines::standard(ended)).await {
+            Ok(running) => drop(running.waiting().await),
+            // Nobody said anything: that is no fault.
+            Err(ServerInitializeError::ConnectionClosed(_)) => {}
+            Err(error) => return Err(McpError::Begin(error.to_string())),
+        }
+        Ok(())
     };
-    done
+    let thread = std::thread::Builder::new().name("mcp".to_owned()).spawn(move || {
+        let served = runtime.block_on(async {
+            tokio::select! {
+                served = serve => Some(served),
+                () = answer.closed() => None,
+            }
+        });
+        if let Some(served) = served {
+            drop(answer.send(served));
+        }
+        runtime.shutdown_background();
+    });
+    drop(thread.map_err(McpError::Thread)?);
+    Ok(async move { answered.await.unwrap_or(Ok(())) })
 }
 
 /// Those that were asked for before the end, where they are quick.

@@ -108,11 +108,13 @@ pub(super) fn command_input(params: &Map<String, Value>) -> (Map<String, Value>,
 pub(crate) struct KnownTools(Mutex<HashMap<String, Arc<ExposedTool>>>);
 
 impl KnownTools {
-    fn get(&self, plugin: &PluginName, function: &str, seal: &str) -> Option<Arc<ExposedTool>> {
+    /// The tool of this name, where it is one of those functions of the plugin that
+    /// are exposed, under the seal that the plugin has.
+    fn get(&self, name: &str, plugin: &PluginName, exposed: &[(String, String)]) -> Option<Arc<ExposedTool>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = known.get(&tool_name(plugin, function))?;
-        let is_it = found.plugin.name() == plugin && found.function.name == function && found.plugin.record.seal == seal;
-        is_it.then(|| found.clone())
+        let found = known.get(name)?;
+        let is_it = |(function, seal): &(String, String)| found.function.name == *function && found.plugin.record.seal == *seal;
+        (found.plugin.name() == plugin && exposed.iter().any(is_it)).then(|| found.clone())
     }
 
     fn put(&self, tool: &Arc<ExposedTool>) {
@@ -172,15 +174,15 @@ impl Wardroom {
         let not_exposed = || PluginError::NotExposed(dotted.to_owned());
         let Some((name, Some(function))) = parts(dotted) else { return Err(not_exposed()) };
         let exposed = self.db.exposed_of(&name)?;
-        let (_, seal) = exposed.iter().find(|(exposed, _)| exposed == function).ok_or_else(not_exposed)?;
-        self.tool_of(&name, function, seal)
+        let of_it = exposed.iter().find(|(exposed, _)| exposed == function).ok_or_else(not_exposed)?;
+        match self.known_tools.get(&tool_name(&name, function), &name, std::slice::from_ref(of_it)) {
+            Some(tool) => Ok(tool),
+            None => self.tool_of(&name, function),
+        }
     }
 
-    /// A function that is known to be exposed, of the plugin whose row has this seal.
-    fn tool_of(&self, name: &PluginName, function: &str, seal: &str) -> Result<Arc<ExposedTool>, PluginError> {
-        if let Some(tool) = self.known_tools.get(name, function, seal) {
-            return Ok(tool);
-        }
+    /// A function that is exposed, and not yet known.
+    fn tool_of(&self, name: &PluginName, function: &str) -> Result<Arc<ExposedTool>, PluginError> {
         let plugin = self.plugin(name.as_str())?;
         let (functions, _) = self.plugin_functions(&plugin)?;
         let function = named(name, functions, function)?;
@@ -198,8 +200,11 @@ impl Wardroom {
         let Some((plugin, _)) = name.split_once("__") else { return Ok(None) };
         let Ok(plugin) = plugin.parse::<PluginName>() else { return Ok(None) };
         let exposed = self.db.exposed_of(&plugin)?;
+        if let Some(tool) = self.known_tools.get(name, &plugin, &exposed) {
+            return Ok(Some(tool));
+        }
         let found = exposed.iter().find(|(function, _)| tool_name(&plugin, function) == name);
-        found.map(|(function, seal)| self.tool_of(&plugin, function, seal)).transpose()
+        found.map(|(function, _)| self.tool_of(&plugin, function)).transpose()
     }
 
     /// What a tool is granted, for the bytes that it has.
@@ -356,8 +361,11 @@ mod tests {
         let plugin = Plugin { record, summary: serde_json::from_value(summary).unwrap() };
         let known = KnownTools::default();
         known.put(&Arc::new(ExposedTool { plugin, function: serde_json::from_value(function).unwrap() }));
-        let has = |plugin: &str, function: &str, seal: &str| known.get(&plugin.parse().unwrap(), function, seal).is_some();
-        assert!(has("one", "f", "s"));
-        assert!(!has("two", "f", "s") && !has("one", "g", "s") && !has("one", "f", "t"));
+        let has = |name: &str, plugin: &str, function: &str, seal: &str| {
+            known.get(name, &plugin.parse().unwrap(), &[("e".to_owned(), "s".to_owned()), (function.to_owned(), seal.to_owned())]).is_some()
+        };
+        assert!(has("one__f", "one", "f", "s"));
+        assert!(!has("one__g", "one", "f", "s") && !has("one__f", "two", "f", "s"));
+        assert!(!has("one__f", "one", "g", "s") && !has("one__f", "one", "f", "t"));
     }
 }

@@ -135,7 +135,7 @@ fn execute_task(call: Call<'_>) -> Done<'_> {
         let id = ExecutionId::fresh();
         if !wait {
             server.start(&task, id).await?;
-            let fields = json!({ "execution_id": id, "status": "queued", "log": [], "denied": [] });
+            let fields = json!({ "execution_id": id, "status": "queued" });
             return Ok(Answer::new(fields, format!("execution {id} is on its way; get_execution shows how it went")));
         }
         let plan = server.plan(&task, id, Map::new()).await?;
@@ -198,7 +198,7 @@ impl Server {
         }
         let counted = Counted::new(&self.background);
         let (unstarted, mut early) = tokio::sync::oneshot::channel();
-        drop(tokio::spawn(async move {
+        drop(self.workers.spawn(async move {
             if let Err(error) = own.execute(plan, Arc::new(Unwatched), Box::pin(std::future::pending())).await {
                 // Heard while it is waited for below; later it is in no record either.
                 drop(unstarted.send(error));

@@ -1,24 +1,29 @@
 //! Running something for a client that waits: its log and its progress on the
 //! way, its end as the answer.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 
 use rmcp::model::{ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RequestContext, RoleServer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use wardroom_core::capability::Refusal;
-use wardroom_core::failure::{Outcome, Output};
+use wardroom_core::failure::{Failure, Outcome, Output};
 use wardroom_core::id::ExecutionId;
 use wardroom_core::log::{LogLine, Progress};
 use wardroom_core::plan::Plan;
 use wardroom_core::text::{for_terminal_line, truncated};
+use wardroom_core::witness::BoxFuture;
 use wardroom_db::ExecutionSummary;
 
 use super::super::Server;
 use super::super::answer::{Answer, Refused, part};
-use crate::execution::Live;
+use crate::audit;
+use crate::execution::{ExecuteError, Live};
 
 /// News that wait for a client; what comes while so many wait is not told, and
 /// is in the record.
@@ -32,6 +37,8 @@ const MAX_NEWS: usize = 1000;
 pub(super) const MAX_RESULT: usize = 20_000;
 /// Called executions that an answer names; get_executions has them all.
 const MAX_CHILDREN: usize = 50;
+/// Refusals that an answer names; the record has them all.
+const MAX_DENIED: usize = 20;
 /// Lines of the log that an answer ends with.
 const LAST_LINES: usize = 20;
 
@@ -92,7 +99,7 @@ impl Server {
         let told = Arc::new(Telling { news: sender, count: AtomicU64::new(0), last: std::sync::Mutex::default() });
         let forwarding = context.meta.get_progress_token().map(|token| tokio::spawn(forward(context.peer.clone(), token, receiver)));
         let cancelled = context.ct.clone();
-        let outcome = self.wardroom.execute(plan, told.clone(), Box::pin(async move { cancelled.cancelled().await })).await;
+        let outcome = self.execute(plan, told.clone(), Box::pin(async move { cancelled.cancelled().await })).await;
         let lines: Vec<String> = told.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().cloned().collect();
         let has_news = told.count.load(Ordering::Relaxed) > 0;
         drop(told);
@@ -105,6 +112,34 @@ impl Server {
         }
         let children = if calls { self.wardroom.children(id)? } else { Vec::new() };
         Ok(ended(id, &outcome?, &lines, &children))
+    }
+
+    /// Runs a plan. It begins here, and most are over before anybody else could be
+    /// asked to go on; the others do so elsewhere, so that the next request is read.
+    async fn execute(&self, plan: Plan, live: Arc<dyn Live>, cancelled: BoxFuture<'static, ()>) -> Result<Outcome, ExecuteError> {
+        let wardroom = self.wardroom.clone();
+        let run = async move { wardroom.execute(plan, live, cancelled).await };
+        let mut run: BoxFuture<'static, _> = match audit::session() {
+            Some(session) => Box::pin(audit::as_assistant(session, run)),
+            None => Box::pin(run),
+        };
+        let begun = poll_fn(|context| {
+            // What it starts and waits for belongs there from the beginning.
+            let _there = self.workers.enter();
+            Poll::Ready(run.as_mut().poll(context))
+        });
+        if let Poll::Ready(outcome) = begun.await {
+            return outcome;
+        }
+        // A set of one: it ends with this request, as it would here.
+        let mut runs = JoinSet::new();
+        runs.spawn_on(run, &self.workers);
+        match runs.join_next().await {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The process is about to end.
+            Some(Err(_)) | None => std::future::pending().await,
+        }
     }
 }
 
@@ -127,25 +162,33 @@ fn ended(id: ExecutionId, outcome: &Outcome, lines: &[String], children: &[Execu
     if !lines.is_empty() {
         text = format!("{text}\nlog (data):\n{}", lines.join("\n"));
     }
-    let answer = Answer::new(
-        json!({
-            "execution_id": id,
-            "status": status,
-            "result": result,
-            "next_result_offset": result_next,
-            "error": failure.map(|failure| json!({
-                "kind": failure.kind, "message": failure.message, "stack": failure.stack, "position": failure.position,
-            })),
-            "denied": outcome.usage.refusals.iter().take(20).map(|refusal| json!({
-                "capability": refusal.capability, "flag": refusal.flag(),
-            })).collect::<Vec<_>>(),
-            "log": lines,
-            "children": called(children),
-            "children_count": children.len(),
-            "redactions": outcome.redactions,
-        }),
-        text,
-    );
+    let mut fields =
+        Map::from_iter([("execution_id".to_owned(), json!(id)), ("status".to_owned(), json!(status)), ("result".to_owned(), result)]);
+    // What is empty is left out: whoever reads it pays for each word.
+    let mut tell = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
+    if let Some(next) = result_next {
+        tell("next_result_offset", json!(next));
+    }
+    if let Some(failure) = failure {
+        let Failure { kind, message, stack, position, .. } = failure;
+        tell("error", json!({ "kind": kind, "message": message, "stack": stack, "position": position }));
+    }
+    let refusals = outcome.usage.refusals.iter().take(MAX_DENIED);
+    let denied: Vec<Value> = refusals.map(|refusal| json!({ "capability": refusal.capability, "flag": refusal.flag() })).collect();
+    if !denied.is_empty() {
+        tell("denied", denied.into());
+    }
+    if !lines.is_empty() {
+        tell("log", json!(lines));
+    }
+    if !children.is_empty() {
+        tell("children", called(children).into());
+        tell("children_count", json!(children.len()));
+    }
+    if outcome.redactions > 0 {
+        tell("redactions", json!(outcome.redactions));
+    }
+    let answer = Answer::new(Value::Object(fields), text);
     if failure.is_some() { answer.failed() } else { answer }
 }
 
@@ -183,7 +226,7 @@ pub(super) fn shown(output: &Output, from: usize) -> (Value, Option<usize>) {
     (Value::from(piece), next)
 }
 
-/// JSON Schema of an execution that ended.
+/// JSON Schema of an execution that ended. What is empty is not there.
 pub(in super::super) fn ended_schema() -> Value {
     super::super::schema::answer(json!({
         "execution_id": { "type": "string" },
