@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use rmcp::model::{
-    CallToolRequest, CallToolRequestMethod, CallToolRequestParams, ClientNotification, ClientRequest, JsonRpcMessage, JsonRpcRequest,
-    JsonRpcVersion2_0, RequestId,
+    CallToolRequest, CallToolRequestMethod, CallToolRequestParams, ClientNotification, ClientRequest, JsonObject, JsonRpcMessage,
+    JsonRpcRequest, JsonRpcVersion2_0, RequestId, RequestMetaObject,
 };
 use rmcp::service::{RoleServer, RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -256,7 +256,8 @@ impl AsyncRead for Input {
     }
 }
 
-/// A message that is a call and nothing else.
+/// A message that is a call and nothing else. What is not named here is not passed
+/// over, as it would be unseen: the library sees it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Call {
@@ -265,13 +266,24 @@ struct Call {
     id: RequestId,
     #[expect(dead_code, reason = "it is this one, or this is no call")]
     method: CallToolRequestMethod,
-    params: CallToolRequestParams,
+    params: Params,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Params {
+    #[serde(rename = "_meta", default)]
+    meta: Option<RequestMetaObject>,
+    name: String,
+    #[serde(default)]
+    arguments: Option<JsonObject>,
 }
 
 /// The same message as the library makes of this line, where it is a call.
 fn call(line: &[u8]) -> Option<(RequestId, Message)> {
-    let Call { id, mut params, .. } = serde_json::from_slice(line).ok()?;
-    let meta = params.meta.take();
+    let Call { id, params: Params { meta, name, arguments }, .. } = serde_json::from_slice(line).ok()?;
+    let mut params = CallToolRequestParams::new(name);
+    params.arguments = arguments;
     let mut request = CallToolRequest::new(params);
     if let Some(meta) = meta {
         request.extensions.insert(meta);
@@ -311,8 +323,7 @@ mod tests {
             json!({ "name": "a", "arguments": {} }),
             json!({ "name": "a", "arguments": { "n": 18_446_744_073_709_551_615_u64, "m": -1, "x": 0.1, "s": "\u{1F600}\"\\", "l": [null, true, { "y": [] }] } }),
             json!({ "name": "a", "_meta": { "progressToken": 7, "io.modelcontextprotocol/protocolVersion": "2026-07-28" } }),
-            json!({ "name": "a", "requestState": "s", "inputResponses": {} }),
-            json!({ "name": "a", "nobody": "knows" }),
+            json!({ "name": "a", "arguments": null, "_meta": null }),
         ] {
             for id in [json!(0), json!(i64::MAX), json!("x")] {
                 for line in [plain(&id, &params), format!(" {}\r", plain(&id, &params))] {
@@ -342,6 +353,8 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":1}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","requestState":"s"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","nobody":1e999}}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":[]}}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"},"result":{}}"#,
             r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"tools/call","params":{"name":"a"}}"#,
@@ -415,6 +428,69 @@ mod tests {
         Ping,
         Nothing,
         Garbage,
+    }
+
+    /// A change of a line: a place, how much goes there, and what comes instead.
+    fn edits() -> impl Strategy<Value = Vec<(prop::sample::Index, usize, String)>> {
+        let pieces = [
+            "",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"",
+            "\\",
+            " ",
+            "1",
+            "1e999",
+            "-",
+            "null",
+            "true",
+            "\"id\":2,",
+            "\"_meta\":{},",
+            "\"_meta\":null,",
+        ];
+        let more = [
+            "\"name\":\"b\",",
+            "\"result\":{},",
+            "\"x\":",
+            "\"method\":\"ping\",",
+            "\\u0000",
+            "\u{1}",
+            "\u{feff}",
+            "\u{e9}",
+            "99999999999999999999",
+        ];
+        let piece = prop::sample::select([pieces.as_slice(), more.as_slice()].concat());
+        prop::collection::vec((any::<prop::sample::Index>(), 0..6_usize, piece.prop_map(str::to_owned)), 1..4)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        /// Whatever is read here, the library would have read as the same message.
+        #[test]
+        fn nothing_is_read_that_the_library_reads_otherwise(edits in edits(), is_modern in any::<bool>()) {
+            let mut params = json!({ "name": "a", "arguments": { "n": [1, { "x": "\"" }] } });
+            if is_modern {
+                params["_meta"] = json!({ "progressToken": 1 });
+            }
+            let mut line = plain(&json!(1), &params).into_bytes();
+            for (place, gone, piece) in edits {
+                let place = place.index(line.len() + 1);
+                let end = (place + gone).min(line.len());
+                line.splice(place..end, piece.into_bytes());
+            }
+            if let Some((id, read)) = call(&line) {
+                let library = serde_json::from_slice::<Message>(&line);
+                let library = library.map_err(|error| TestCaseError::fail(format!("{error}: {}", String::from_utf8_lossy(&line))))?;
+                prop_assert_eq!(shown(&read), shown(&library));
+                let JsonRpcMessage::Request(request) = library else { panic!("no request") };
+                prop_assert_eq!(id, request.id);
+            }
+        }
     }
 
     proptest! {
