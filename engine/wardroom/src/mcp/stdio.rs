@@ -42,8 +42,8 @@ pub enum McpError {
     /// This process cannot be known to others.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// There is no thread to serve on.
-    #[error("no thread can be started to serve on: {0}")]
+    /// No thread serves.
+    #[error("there is no thread to serve on: {0}")]
     Thread(io::Error),
     /// The system does not let signals be heard.
     #[error("this process cannot be told to stop: {0}")]
@@ -131,7 +131,8 @@ fn serve_apart(server: Server, ended: watch::Sender<bool>) -> Result<impl Future
         runtime.shutdown_background();
     });
     drop(thread.map_err(McpError::Thread)?);
-    Ok(async move { answered.await.unwrap_or(Ok(())) })
+    // It answers, unless a bug ended it.
+    Ok(async move { answered.await.unwrap_or_else(|_| Err(McpError::Thread(io::Error::other("standard error has more")))) })
 }
 
 /// Those that were asked for before the end, where they are quick.
