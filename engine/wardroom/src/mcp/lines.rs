@@ -377,6 +377,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_rest_of_a_line_is_no_call() {
+        let (mut lines, mut input, _answers, _end) = lines();
+        let called = |id: i64| plain(&json!(id), &json!({ "name": "a" })) + "\n";
+        for before in ["x", " {", "\u{feff}"] {
+            input.write_all(before.as_bytes()).await.unwrap();
+            // As far as it can come with that.
+            assert!(lines.receive().now_or_never().is_none());
+            tokio::task::yield_now().await;
+            assert!(lines.receive().now_or_never().is_none());
+            input.write_all(format!("{}{}", called(1), called(2)).as_bytes()).await.unwrap();
+            let Some(JsonRpcMessage::Request(request)) = lines.receive().await else { panic!("{before}") };
+            // With a byte order mark the library takes it for a message.
+            let first = if before == "\u{feff}" { 1 } else { 2 };
+            assert_eq!(request.id, RequestId::Number(first), "{before}");
+        }
+    }
+
+    #[tokio::test]
     async fn calls_are_open_until_they_are_answered_or_taken_back() {
         let (mut lines, mut input, _answers, _end) = lines();
         let called: String = (1..=3).map(|id| plain(&json!(id), &json!({ "name": "a" })) + "\n").collect();
@@ -415,9 +433,9 @@ mod tests {
                     tokio::task::yield_now().await;
                     input.write_all(rest.as_bytes()).await.unwrap();
                 },
-                lines.receive()
+                tokio::time::timeout(Duration::from_secs(5), lines.receive())
             );
-            let Some(JsonRpcMessage::Request(request)) = received else { panic!("{id}") };
+            let Ok(Some(JsonRpcMessage::Request(request))) = received else { panic!("{id}") };
             assert_eq!(serde_json::to_value(request.id).unwrap(), json!(id));
         }
     }
