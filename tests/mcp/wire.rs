@@ -44,6 +44,34 @@ fn it_ends_by_a_signal_and_says_of_what_ran_that_it_was_interrupted() {
 }
 
 #[test]
+fn what_spins_holds_up_no_end_and_is_recorded_however_new_it_is() {
+    let home = Home::new();
+    for by_signal in [true, false] {
+        let mut client = Client::new(&home, "author");
+        // The interpreter is compiled before anything spins.
+        client.done("run_script", json!({ "code": "return 1;" }));
+        let before = home.executions().len();
+        for token in ["a", "b", "c"] {
+            let arguments = json!({ "code": "console.log('hi'); for (;;) {}", "timeout_ms": 60_000 });
+            client.begin("tools/call", json!({ "name": "run_script", "arguments": arguments, "_meta": { "progressToken": token } }));
+            // It runs, and may be in no record yet.
+            client.told("notifications/progress");
+        }
+        if by_signal {
+            kill_process(Pid::from_child(&client.child), Signal::TERM).unwrap();
+        } else {
+            drop(client.stdin.take());
+        }
+        let (took, code) = client.gone();
+        println!("gone after {took:?}");
+        assert!(took < SOON && code == Some(0), "{took:?} {code:?}");
+        let executions = home.executions();
+        let interrupted = executions.iter().filter(|row| row["status"] == "interrupted").count();
+        assert_eq!((executions.len() - before, interrupted), (3, if by_signal { 3 } else { 6 }), "{executions:?}");
+    }
+}
+
+#[test]
 fn answers_that_are_nearly_done_come_out_before_the_end() {
     let home = Home::new();
     let mut client = Client::new(&home, "read");

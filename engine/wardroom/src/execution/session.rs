@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
+use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -32,6 +33,7 @@ use tokio::sync::Notify;
 use wardroom_core::execution::Status;
 use wardroom_core::id::ExecutionId;
 use wardroom_core::log::LogLine;
+use wardroom_core::witness::Witness as _;
 
 use super::changed::{Changed, Interest, Listeners};
 use super::recorder::{News, Recorder};
@@ -140,6 +142,13 @@ impl Session {
         let running = &self.reached.running;
         running.lock().unwrap_or_else(PoisonError::into_inner).insert(id, recorder);
         Announced { running: running.clone(), id }
+    }
+
+    /// Makes durable that what runs here has begun.
+    pub(crate) async fn record_begun(&self) {
+        let running: Vec<Arc<Recorder>> = self.reached.running.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        // What cannot be recorded ends by itself, and says so.
+        drop(join_all(running.iter().map(|recorder| recorder.effect())).await);
     }
 }
 

@@ -7,8 +7,10 @@
 //! and to answer.
 
 use std::collections::{HashSet, VecDeque};
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::marker::PhantomData;
 use std::num::NonZero;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +25,9 @@ use rmcp::model::{
 use rmcp::service::{RoleServer, RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use rmcp::transport::async_rw::AsyncRwTransport;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, Stdin};
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
@@ -266,7 +270,7 @@ struct Call {
     id: RequestId,
     #[expect(dead_code, reason = "it is this one, or this is no call")]
     method: CallToolRequestMethod,
-    params: Params,
+    params: Object<Params>,
 }
 
 #[derive(Deserialize)]
@@ -279,9 +283,31 @@ struct Params {
     arguments: Option<JsonObject>,
 }
 
+/// An object of JSON. A struct alone is read from a list of its fields, too.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = T;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData)).map(Self)
+    }
+}
+
 /// The same message as the library makes of this line, where it is a call.
 fn call(line: &[u8]) -> Option<(RequestId, Message)> {
-    let Call { id, params: Params { meta, name, arguments }, .. } = serde_json::from_slice(line).ok()?;
+    let Object(Call { id, params, .. }) = serde_json::from_slice(line).ok()?;
+    let Object(Params { meta, name, arguments }) = params;
     let mut params = CallToolRequestParams::new(name);
     params.arguments = arguments;
     let mut request = CallToolRequest::new(params);
@@ -345,6 +371,9 @@ mod tests {
             "\u{feff}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"a\"}}",
             r#"[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}]"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}} {}"#,
+            r#"["2.0",1,"tools/call",{"name":"a"}]"#,
+            r#"["2.0",1,"tools/call",[null,"a",null]]"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":[null,"a",{}]}"#,
             r#"{"jsonrpc":"1.0","id":1,"method":"tools/call","params":{"name":"a"}}"#,
             r#"{"id":1,"method":"tools/call","params":{"name":"a"}}"#,
             r#"{"jsonrpc":"2.0","id":null,"method":"tools/call","params":{"name":"a"}}"#,

@@ -114,6 +114,8 @@ pub struct Server {
     news: news::News,
     /// Where runs go on that do not end at once.
     workers: Handle,
+    /// On whom grants of those hang whose last run did not: they begin there.
+    lasting: Mutex<HashSet<String>>,
 }
 
 /// One more of them, until it is dropped.
@@ -160,6 +162,7 @@ impl Server {
             refused: Mutex::default(),
             background: Arc::default(),
             workers: Handle::current(),
+            lasting: Mutex::default(),
         }
     }
 

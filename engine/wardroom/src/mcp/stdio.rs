@@ -72,56 +72,23 @@ impl Stops {
 /// Serves one client until its input ends or this process is told to stop; what
 /// runs then is recorded as interrupted.
 ///
+/// It does so on a thread of its own. The library hands each message from task to
+/// task, and where several threads take those, each is woken for nothing. And whatever
+/// spins on the workers keeps them from timers: here the end is seen when it comes.
+/// Runs that do not end at once do not stay here ([`Server::execute`]).
+///
 /// # Errors
 ///
 /// [`McpError`] where the client does not speak the protocol.
 pub async fn serve_stdio(wardroom: Arc<Wardroom>, options: ServerOptions) -> Result<(), McpError> {
-    let mut stops = Stops::new()?;
     let server = Server::new(wardroom.clone(), options);
-    let answering = server.answering.clone();
-    let (ended, mut end) = watch::channel(false);
-    let serving = serve_apart(server, ended)?;
-    let over = async {
-        let told = tokio::select! {
-            () = stops.told() => true,
-            _ = end.wait_for(|ended| *ended) => false,
-        };
-        if !told {
-            last_answers(&answering).await;
-        }
-        // Before the library takes its requests back, which would cancel them:
-        // nobody asked for that.
-        interrupt(&wardroom).await;
-    };
-    tokio::select! {
-        served = serving => {
-            interrupt(&wardroom).await;
-            served
-        }
-        () = over => Ok(()),
-    }
-}
-
-/// Serves on a thread of its own: the library hands each message from task to task,
-/// and where several threads take them, each is woken for nothing. Runs that do not
-/// end at once do not stay there ([`Server::execute`]). Ends when the answer is
-/// dropped.
-fn serve_apart(server: Server, ended: watch::Sender<bool>) -> Result<impl Future<Output = Result<(), McpError>>, McpError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(McpError::Thread)?;
     let (mut answer, answered) = oneshot::channel();
-    let serve = async move {
-        match server.serve(Lines::standard(ended)).await {
-            Ok(running) => drop(running.waiting().await),
-            // Nobody said anything: that is no fault.
-            Err(ServerInitializeError::ConnectionClosed(_)) => {}
-            Err(error) => return Err(McpError::Begin(error.to_string())),
-        }
-        Ok(())
-    };
     let thread = std::thread::Builder::new().name("mcp".to_owned()).spawn(move || {
         let served = runtime.block_on(async {
             tokio::select! {
-                served = serve => Some(served),
+                served = serve(&wardroom, server) => Some(served),
+                // Nobody waits for it any more.
                 () = answer.closed() => None,
             }
         });
@@ -132,7 +99,41 @@ fn serve_apart(server: Server, ended: watch::Sender<bool>) -> Result<impl Future
     });
     drop(thread.map_err(McpError::Thread)?);
     // It answers, unless a bug ended it.
-    Ok(async move { answered.await.unwrap_or_else(|_| Err(McpError::Thread(io::Error::other("standard error has more")))) })
+    answered.await.unwrap_or_else(|_| Err(McpError::Thread(io::Error::other("standard error has more"))))
+}
+
+async fn serve(wardroom: &Wardroom, server: Server) -> Result<(), McpError> {
+    let mut stops = Stops::new()?;
+    let answering = server.answering.clone();
+    let (ended, mut end) = watch::channel(false);
+    let serving = async {
+        match server.serve(Lines::standard(ended)).await {
+            Ok(running) => drop(running.waiting().await),
+            // Nobody said anything: that is no fault.
+            Err(ServerInitializeError::ConnectionClosed(_)) => {}
+            Err(error) => return Err(McpError::Begin(error.to_string())),
+        }
+        Ok(())
+    };
+    let over = async {
+        let told = tokio::select! {
+            () = stops.told() => true,
+            _ = end.wait_for(|ended| *ended) => false,
+        };
+        if !told {
+            last_answers(&answering).await;
+        }
+        // Before the library takes its requests back, which would cancel them:
+        // nobody asked for that.
+        interrupt(wardroom).await;
+    };
+    tokio::select! {
+        served = serving => {
+            interrupt(wardroom).await;
+            served
+        }
+        () = over => Ok(()),
+    }
 }
 
 /// Those that were asked for before the end, where they are quick.
@@ -150,7 +151,11 @@ async fn last_answers(answering: &AtomicUsize) {
 /// by itself; now is better.
 pub(crate) async fn interrupt(wardroom: &Wardroom) {
     if let Some(session) = wardroom.own_session() {
-        let interrupt = wardroom.database().interrupt(session.holder(), wardroom.now());
+        let interrupt = async {
+            // What began a moment ago is in no record yet.
+            session.record_begun().await;
+            drop(wardroom.database().interrupt(session.holder(), wardroom.now()).await);
+        };
         drop(tokio::time::timeout(LAST_ANSWERS, interrupt).await);
     }
 }

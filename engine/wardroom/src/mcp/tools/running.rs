@@ -1,9 +1,10 @@
 //! Running something for a client that waits: its log and its progress on the
 //! way, its end as the answer.
 
+use std::collections::HashSet;
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use rmcp::model::{ProgressNotificationParam, ProgressToken};
@@ -31,6 +32,10 @@ const WAITING_NEWS: usize = 64;
 /// Between the last news and the answer. The widest used client throws news away
 /// that it reads together with the answer: it forgets first who wanted them.
 const APART: std::time::Duration = std::time::Duration::from_millis(10);
+/// Subjects that are known to last; with more, all are tried anew.
+const MAX_LASTING: usize = 256;
+/// Microseconds of processor time that are over at once.
+const SHORT_US: u64 = 1000;
 /// Bytes of one line of news.
 const MAX_NEWS: usize = 1000;
 /// Bytes of a result that an answer holds whole.
@@ -116,30 +121,47 @@ impl Server {
 
     /// Runs a plan. It begins here, and most are over before anybody else could be
     /// asked to go on; the others do so elsewhere, so that the next request is read.
+    /// What did not end at once the last time begins there, too: many that spin would
+    /// each have their first turn here.
     async fn execute(&self, plan: Plan, live: Arc<dyn Live>, cancelled: BoxFuture<'static, ()>) -> Result<Outcome, ExecuteError> {
-        let wardroom = self.wardroom.clone();
+        let (wardroom, subject) = (self.wardroom.clone(), plan.resolved().subject.clone());
         let run = async move { wardroom.execute(plan, live, cancelled).await };
         let mut run: BoxFuture<'static, _> = match audit::session() {
             Some(session) => Box::pin(audit::as_assistant(session, run)),
             None => Box::pin(run),
         };
-        let begun = poll_fn(|context| {
-            // What it starts and waits for belongs there from the beginning.
-            let _there = self.workers.enter();
-            Poll::Ready(run.as_mut().poll(context))
-        });
-        if let Poll::Ready(outcome) = begun.await {
-            return outcome;
+        if !self.lasting().contains(&subject) {
+            let begun = poll_fn(|context| {
+                // What it starts and waits for belongs there from the beginning.
+                let _there = self.workers.enter();
+                Poll::Ready(run.as_mut().poll(context))
+            });
+            if let Poll::Ready(outcome) = begun.await {
+                return outcome;
+            }
+            let mut lasting = self.lasting();
+            if lasting.len() >= MAX_LASTING {
+                lasting.clear();
+            }
+            lasting.insert(subject.clone());
         }
         // A set of one: it ends with this request, as it would here.
         let mut runs = JoinSet::new();
         runs.spawn_on(run, &self.workers);
-        match runs.join_next().await {
+        let outcome = match runs.join_next().await {
             Some(Ok(outcome)) => outcome,
             Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             // The process is about to end.
             Some(Err(_)) | None => std::future::pending().await,
+        };
+        if outcome.as_ref().is_ok_and(|outcome| outcome.usage.cpu_us < SHORT_US) {
+            self.lasting().remove(&subject);
         }
+        outcome
+    }
+
+    fn lasting(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.lasting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
