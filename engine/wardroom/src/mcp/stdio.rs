@@ -75,7 +75,7 @@ impl Stops {
 /// It does so on a thread of its own. The library hands each message from task to
 /// task, and where several threads take those, each is woken for nothing. And whatever
 /// spins on the workers keeps them from timers: here the end is seen when it comes.
-/// Runs that do not end at once do not stay here ([`Server::execute`]).
+/// Runs that do not end at once do not stay here (`Server::execute`).
 ///
 /// # Errors
 ///
