@@ -59,8 +59,8 @@ tokio::task_local! {
 
 /// Does something that an assistant asked for: what changes by it is recorded
 /// as the assistant's, with its session.
-pub(crate) async fn as_assistant<T>(session: String, work: impl Future<Output = T>) -> T {
-    SESSION.scope(session, work).await
+pub(crate) fn as_assistant<T>(session: String, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    SESSION.scope(session, work)
 }
 
 /// The session of the assistant that asked for this, where one did.

@@ -232,7 +232,7 @@ impl Child {
         let id = plan.resolved().id;
         let stop = self.stop.clone();
         let stopped = Box::pin(async move { stop.notified().await });
-        let ended = self.wardroom.clone().execute_of(self.lineage.clone(), plan, Arc::new(Unwatched), stopped).await;
+        let ended = self.wardroom.clone().execute_of(self.lineage.clone(), Arc::new(plan), Arc::new(Unwatched), stopped).await;
         match ended {
             Ok(outcome) => result(outcome).map_err(|failure| CallError::Failed { failure, id: Some(id) }),
             Err(error) => Err(unstarted(&callee, &error)),

@@ -110,21 +110,21 @@ impl Wardroom {
     ///
     /// [`ExecuteError`] where this process cannot run or record anything;
     /// whatever a guest does is in the outcome.
-    pub async fn execute(
+    pub fn execute(
         self: &Arc<Self>,
-        plan: Plan,
+        plan: impl Into<Arc<Plan>>,
         live: Arc<dyn Live>,
         cancelled: BoxFuture<'static, ()>,
-    ) -> Result<Outcome, ExecuteError> {
-        let lineage = Lineage::root(plan.resolved());
-        self.clone().execute_of(lineage, plan, live, cancelled).await
+    ) -> BoxFuture<'static, Result<Outcome, ExecuteError>> {
+        let plan = plan.into();
+        self.clone().execute_of(Lineage::root(plan.resolved()), plan, live, cancelled)
     }
 
     /// The same, of one that may have been called. Boxed: it may come back here.
     fn execute_of(
         self: Arc<Self>,
         lineage: Lineage,
-        plan: Plan,
+        plan: Arc<Plan>,
         live: Arc<dyn Live>,
         cancelled: BoxFuture<'static, ()>,
     ) -> BoxFuture<'static, Result<Outcome, ExecuteError>> {
@@ -134,14 +134,13 @@ impl Wardroom {
     async fn run_and_record(
         self: &Arc<Self>,
         lineage: Lineage,
-        plan: Plan,
+        plan: Arc<Plan>,
         live: Arc<dyn Live>,
         cancelled: BoxFuture<'static, ()>,
     ) -> Result<Outcome, ExecuteError> {
         // Opened first: what cannot be lent does not begin to run.
         let credentials = self.lend(&plan).await?;
         let session = self.session().await.map_err(OpenError::from)?.clone();
-        let plan = Arc::new(plan);
         let recorder = Arc::new(Recorder::new(plan.clone(), self.db.clone(), self.clock.clone(), session.holder().to_owned(), live));
         let _announced = session.announce(plan.resolved().id, recorder.clone());
         if plan.resolved().occasion.is_queued {

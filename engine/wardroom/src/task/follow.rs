@@ -102,7 +102,8 @@ impl Wardroom {
     pub(crate) async fn follow_end(&self, ended: &Resolved, sequel: Sequel) {
         match sequel {
             Sequel::Due => {
-                if self.follow(ended.id, ended.attempt).await.is_err() {
+                // Few get here, and each execution would be as large.
+                if Box::pin(self.follow(ended.id, ended.attempt)).await.is_err() {
                     self.unfollowed.store(true, Ordering::Relaxed);
                 }
             }
