@@ -1,12 +1,17 @@
 //! Functions of plugins as tools, by real guests of every shape.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::Client;
+use super::wire::SOON;
 use crate::plugins::{docs_section, with_section};
+use crate::support::PATIENCE;
 use crate::support::guests;
 use crate::support::home::Home;
 use crate::support::server::Server;
@@ -81,6 +86,221 @@ fn each_exposed_function_is_a_tool_with_its_own_types() {
     }
     let failed = client.call("typed__fail", json!({ "why": "so" }));
     assert_eq!((&failed["isError"], &failed["structuredContent"]["error"]["message"]), (&json!(true), &json!("so")));
+}
+
+/// Messages until these requests are answered; nothing else is, and none twice.
+fn answers(client: &Client, mut waited: BTreeSet<u64>) -> BTreeMap<u64, Value> {
+    let mut answers = BTreeMap::new();
+    while !waited.is_empty() {
+        let answer = client.receive(PATIENCE).unwrap_or_else(|| panic!("no answer to {waited:?}"));
+        let id = answer["id"].as_u64().unwrap();
+        assert!(waited.remove(&id), "{answer}");
+        answers.insert(id, answer);
+    }
+    answers
+}
+
+#[test]
+fn many_calls_at_once_are_answered_once_and_recorded_whatever_is_among_them() {
+    let home = Home::new();
+    home.install(&guests::typed(), "typed");
+    expose(&home, &["typed"]);
+    let mut client = Client::new(&home, "operate");
+    let mut text = String::new();
+    let (mut waited, mut spinning) = (BTreeSet::new(), Vec::new());
+    for id in 1000..1040_u64 {
+        let (name, arguments) = match id % 10 {
+            3 => ("typed__spin", json!({})),
+            5 => ("typed__nobody", json!({})),
+            6 => ("typed__add", json!({ "a": 1 })),
+            7 => ("get_status", json!({})),
+            8 => ("typed__repeat-text", json!({ "text": "x".repeat(1000), "times": 19 })),
+            _ => ("typed__add", json!({ "a": id, "b": 1 })),
+        };
+        let message = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": name, "arguments": arguments } });
+        text.push_str(&format!("{message}\n"));
+        if name == "typed__spin" {
+            spinning.push(id);
+        } else {
+            waited.insert(id);
+        }
+    }
+    // In one write.
+    client.send_bytes(text.as_bytes());
+    for (id, answer) in answers(&client, waited) {
+        let result = &answer["result"]["structuredContent"]["result"];
+        match id % 10 {
+            5 => assert!(answer["error"]["message"].as_str().unwrap().contains("there is no tool"), "{answer}"),
+            6 => assert_eq!(answer["result"]["structuredContent"]["error"], "validation_error", "{answer}"),
+            7 => assert_eq!(answer["result"]["structuredContent"]["success"], true, "{answer}"),
+            8 => assert_eq!(result.as_str().map(str::len), Some(19_000), "{answer}"),
+            _ => assert_eq!(*result, json!(id + 1), "{answer}"),
+        }
+    }
+    for id in &spinning {
+        client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } }));
+    }
+    let with = |status: &str| home.executions().iter().filter(|row| row["status"] == status).count();
+    let start = std::time::Instant::now();
+    while with("cancelled") < spinning.len() {
+        assert!(start.elapsed() < PATIENCE, "{:?}", home.executions());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    // What was cancelled is not answered.
+    let id = client.begin("ping", json!({}));
+    answers(&client, BTreeSet::from([id]));
+    // Those that could be run, and nothing twice.
+    assert_eq!((with("success"), home.executions().len()), (24, 28));
+}
+
+#[test]
+fn a_client_that_reads_late_gets_each_answer_whole() {
+    let home = Home::new();
+    home.install(&guests::typed(), "typed");
+    expose(&home, &["typed"]);
+    let mut command = home.command(&["mcp", "--profile", "operate"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let (mut stdin, mut answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()).lines());
+    let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "late", "version": "1" } });
+    writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello })).unwrap();
+    answers.next().unwrap().unwrap();
+    writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).unwrap();
+    let params = json!({ "name": "typed__repeat-text", "arguments": { "text": "x".repeat(1000), "times": 19 } });
+    let mut call =
+        |id: u64| writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })).unwrap();
+    // It is compiled, known to be over at once, and then over early.
+    for id in 0..3 {
+        call(id);
+        answers.next().unwrap().unwrap();
+    }
+    // Many times what a pipe holds.
+    (3..50).for_each(&mut call);
+    let start = std::time::Instant::now();
+    while home.executions().len() < 50 {
+        assert!(start.elapsed() < PATIENCE, "it does not go on");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let (sender, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || answers.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let ids: BTreeSet<u64> = std::iter::repeat_with(|| lines.recv_timeout(PATIENCE).unwrap())
+        .map(|line| serde_json::from_str::<Value>(&line).unwrap())
+        .inspect(|answer| assert_eq!(answer["result"]["structuredContent"]["result"].as_str().map(str::len), Some(19_000)))
+        .map(|answer| answer["id"].as_u64().unwrap())
+        .take(47)
+        .collect();
+    assert_eq!(ids, (3..50).collect());
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn whoever_calls_without_a_pause_holds_up_no_other_request() {
+    let home = Home::new();
+    home.install(&guests::typed(), "typed");
+    expose(&home, &["typed"]);
+    let mut client = Client::new(&home, "operate");
+    for _ in 0..3 {
+        client.done("typed__nothing", json!({}));
+    }
+    // Few of them come in one read, and there are always more.
+    const LINE: usize = 4096;
+    const CALLS: u64 = 6000;
+    const PING: u64 = 500;
+    let mut stdin = client.stdin.take().unwrap();
+    let calling = std::thread::spawn(move || {
+        for id in 10_000..10_000 + CALLS {
+            let message = if id % PING == 0 {
+                json!({ "jsonrpc": "2.0", "id": id, "method": "ping" })
+            } else {
+                json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "typed__nothing", "arguments": {} } })
+            };
+            stdin.write_all(format!("{:<width$}\n", message.to_string(), width = LINE - 1).as_bytes()).unwrap();
+        }
+        stdin
+    });
+    let answered: Vec<u64> = (0..CALLS).map(|_| client.receive(PATIENCE).unwrap()["id"].as_u64().unwrap()).collect();
+    drop(calling.join().unwrap());
+    // Calls that were asked for later, and answered before.
+    let overtook = |at: usize, ping: u64| answered[..at].iter().filter(|id| **id > ping).count();
+    let pings = answered.iter().enumerate().filter(|(_, id)| **id % PING == 0);
+    let most = pings.map(|(at, id)| overtook(at, *id)).max().unwrap();
+    println!("at most {most} of {CALLS} calls came before a ping that was asked for earlier");
+    assert!(most < 300, "{most}");
+}
+
+#[test]
+fn whoever_never_stops_calling_holds_up_no_end() {
+    let home = Home::new();
+    home.install(&guests::typed(), "typed");
+    expose(&home, &["typed"]);
+    let mut client = Client::new(&home, "operate");
+    client.done("typed__nothing", json!({}));
+    let mut stdin = client.stdin.take().unwrap();
+    // Until nobody reads it any more.
+    let calling = std::thread::spawn(move || {
+        let call = |id: u64| {
+            let params = json!({ "name": "typed__nothing", "arguments": {} });
+            format!("{}\n", json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }))
+        };
+        (10..10_000_000_u64)
+            .step_by(10)
+            .take_while(|id| {
+                let calls: String = (*id..id + 10).map(call).collect();
+                stdin.write_all(calls.as_bytes()).is_ok()
+            })
+            .count()
+    });
+    // It is well under way.
+    for _ in 0..500 {
+        client.receive(PATIENCE).unwrap();
+    }
+    kill_process(Pid::from_child(&client.child), Signal::TERM).unwrap();
+    let (took, code) = client.gone();
+    println!("gone after {took:?}, {} tens were asked for", calling.join().unwrap());
+    assert!(took < SOON && code == Some(0), "{took:?} {code:?}");
+    assert!(home.executions().iter().all(|row| row["status"] == "success" || row["status"] == "interrupted"));
+}
+
+#[test]
+fn a_call_says_what_its_era_has_to_say() {
+    let home = Home::new();
+    home.install(&guests::typed(), "typed");
+    expose(&home, &["typed"]);
+    let mut client = Client::raw(&home, &["--profile", "operate"]);
+    let (tools, arguments) = (["get_status", "typed__add"], [json!({}), json!({ "a": 1, "b": 2 })]);
+    let meta = |version: &str| {
+        json!({
+            "io.modelcontextprotocol/protocolVersion": version,
+            "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
+            "io.modelcontextprotocol/clientCapabilities": {},
+        })
+    };
+    for (tool, arguments) in tools.iter().zip(&arguments) {
+        let answer = client.request("tools/call", json!({ "name": tool, "arguments": arguments, "_meta": meta("2026-07-28") }));
+        assert_eq!((&answer["result"]["resultType"], &answer["result"]["isError"]), (&json!("complete"), &json!(false)), "{answer}");
+    }
+    // One that does not end at once is cancelled as in any era.
+    let spins = client.begin("tools/call", json!({ "name": "typed__spin", "arguments": {}, "_meta": meta("2026-07-28") }));
+    client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": spins } }));
+    let start = std::time::Instant::now();
+    while !home.executions().iter().any(|row| row["status"] == "cancelled") {
+        assert!(start.elapsed() < PATIENCE, "{:?}", home.executions());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    // Whoever reads it first: what is wrong is answered in the same words.
+    let mut error = |more: Value| {
+        let errors = tools.iter().zip(&arguments).map(|(tool, arguments)| {
+            let mut params = json!({ "name": tool, "arguments": arguments });
+            params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            client.request("tools/call", params)["error"].clone()
+        });
+        let errors: Vec<Value> = errors.collect();
+        assert_eq!(errors[0], errors[1], "{more}");
+        errors[0]["message"].as_str().unwrap_or_else(|| panic!("{errors:?}")).to_owned()
+    };
+    assert!(error(json!({})).contains("_meta is missing"));
+    assert!(error(json!({ "_meta": {} })).contains("_meta is missing"));
+    assert!(error(json!({ "_meta": meta("1999-01-01") })).to_lowercase().contains("unsupported"));
 }
 
 #[test]

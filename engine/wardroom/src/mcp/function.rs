@@ -21,7 +21,7 @@ use wardroom_db::GrantRecord;
 
 use super::answer::{Answer, Refused};
 use super::schema::portable;
-use super::tool::{Hints, checked_by};
+use super::tool::{Done, Hints, checked_by};
 use super::tools::running::ended_schema;
 use super::{Profile, Server};
 use crate::plugin::{ExposedTool, Installed, PluginFunction};
@@ -118,20 +118,20 @@ pub(super) fn check_params(installed: &Installed, params: &Map<String, Value>) -
 }
 
 /// Calls the tool of an exposed function; none where there is no such tool.
-pub(super) async fn call(
-    server: &Server,
-    request: &CallToolRequestParams,
-    context: &RequestContext<RoleServer>,
-) -> Option<Result<Answer, Refused>> {
+pub(super) fn call<'a>(
+    server: &'a Server,
+    request: &'a CallToolRequestParams,
+    context: &'a RequestContext<RoleServer>,
+) -> Option<Done<'a>> {
     if server.options.profile < Profile::Operate {
         return None;
     }
-    let tool = match server.wardroom.exposed_by_tool_name(&request.name) {
-        Ok(found) => found?,
-        Err(error) => return Some(Err(error.into())),
-    };
-    let arguments = request.arguments.clone().unwrap_or_default();
-    Some(run(server, &tool, arguments, context).await)
+    match server.wardroom.exposed_by_tool_name(&request.name) {
+        Ok(found) => found.map(|tool| -> Done<'a> {
+            Box::pin(async move { run(server, &tool, request.arguments.clone().unwrap_or_default(), context).await })
+        }),
+        Err(error) => Some(Box::pin(std::future::ready(Err(error.into())))),
+    }
 }
 
 async fn run(
@@ -144,7 +144,7 @@ async fn run(
     let request = tool.request(arguments, server.options.base.clone(), Trigger::Mcp, server.occasion());
     let resolved = server.wardroom.resolve(request).await?;
     let plan = server.wardroom.authorize(resolved, Grants::default(), crate::schedule::operator_env)?;
-    server.run_and_tell(plan, context).await
+    server.run_and_tell(Arc::new(plan), context).await
 }
 
 #[cfg(test)]

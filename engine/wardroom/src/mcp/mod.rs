@@ -2,13 +2,13 @@
 //! speaks (2024-11-05 to 2026-07-28).
 //!
 //! ```text
-//!  stdio.rs ─▶ Server (here) ─▶ tool.rs: name, profile, schema ─▶ tools/: one file a subject
+//!  stdio/ ──▶ Server (here) ─▶ tool.rs: name, profile, schema ─▶ tools/: one file a subject
 //!                  │               typed.rs, function.rs: what was exposed │
 //!                  ├─▶ resource.rs, prompt.rs                         └─▶ answer.rs: bounded, neutralised
 //!                  └◀─ news.rs: what changed, in whichever process
 //! ```
 //!
-//! A client is spoken to over standard input and output (stdio.rs, lines.rs), or
+//! A client is spoken to over standard input and output (stdio/), or
 //! over HTTP on loopback (http.rs).
 //!
 //! An assistant acts for the operator and is none. Nothing here grants, reveals
@@ -21,7 +21,6 @@ mod consent;
 mod declarations;
 mod function;
 pub mod http;
-mod lines;
 mod news;
 mod prompt;
 mod resource;
@@ -247,8 +246,7 @@ impl ServerHandler for Server {
     async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
         let _answering = Counted::new(&self.answering);
         let session = self.sessions.of(&context);
-        let work = Box::pin(tool::call(self, request, context));
-        audit::as_assistant(session, work).await
+        audit::as_assistant(session, tool::call(self, request, context)).await
     }
 
     async fn list_resources(

@@ -109,43 +109,56 @@ pub(super) fn listed(profile: Profile) -> Vec<Listed> {
     READY.iter().filter(|ready| ready.tool.least <= profile).map(|ready| ready.listed.clone()).collect()
 }
 
+/// Whether a tool of this name would be an exposed function or task: no other has
+/// these two in its name.
+pub(super) fn is_typed(name: &str) -> bool {
+    name.contains("__")
+}
+
 /// Calls a tool by its name.
 pub(super) async fn call(
     server: &Server,
     request: CallToolRequestParams,
     context: RequestContext<RoleServer>,
 ) -> Result<CallToolResponse, ErrorData> {
-    let done = |answer: Result<Answer, Refused>| answer.map_or_else(Refused::into_result, Answer::into_result).into();
+    if let Some(ready) = READY.iter().find(|ready| ready.tool.name == request.name) {
+        // Apart: a call of a typed tool would be as large.
+        return Ok(Box::pin(manage(server, ready, request, context)).await);
+    }
+    match typed::call(server, &request, &context).or_else(|| function::call(server, &request, &context)) {
+        Some(called) => Ok(done(called.await)),
+        None => Err(unknown(&request.name, server.options.profile)),
+    }
+}
+
+fn done(answer: Result<Answer, Refused>) -> CallToolResponse {
+    answer.map_or_else(Refused::into_result, Answer::into_result).into()
+}
+
+async fn manage(server: &Server, ready: &Ready, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> CallToolResponse {
     let profile = server.options.profile;
-    let Some(ready) = READY.iter().find(|ready| ready.tool.name == request.name) else {
-        let answer = match typed::call(server, &request, &context).await {
-            None => function::call(server, &request, &context).await,
-            answer => answer,
-        };
-        return answer.map(done).ok_or_else(|| unknown(&request.name, profile));
-    };
     if ready.tool.least > profile {
         server.note_refused(ready.tool.name).await;
         let message = format!("the profile `{}` does not have {}", profile.name(), ready.tool.name);
         let hint = format!("The operator chooses the profile: `wardroom mcp --profile {}`.", ready.tool.least.name());
-        return Ok(done(Err(Refused { code: "not_allowed", message, hint: Some(hint) })));
+        return done(Err(Refused { code: "not_allowed", message, hint: Some(hint) }));
     }
     if let Some(answer) = consent::resume(server, &request).await {
-        return Ok(done(answer));
+        return done(answer);
     }
     let arguments = request.arguments.clone().unwrap_or_default();
     let answer = match checked(ready, &arguments) {
         Ok(()) => (ready.tool.call)(Call { server, arguments, context: context.clone() }).await,
         Err(refused) => Err(refused),
     };
-    Ok(match answer {
+    match answer {
         Ok(answer) => match consent::ask(server, &request, &context, answer).await {
             Ok(Asked::Required(required)) => required.into(),
             Ok(Asked::Answered(answer)) => done(Ok(answer)),
             Err(refused) => done(Err(refused)),
         },
         Err(refused) => done(Err(refused)),
-    })
+    }
 }
 
 fn unknown(name: &str, profile: Profile) -> ErrorData {
@@ -196,7 +209,7 @@ mod tests {
         let mut names = std::collections::BTreeSet::new();
         for ready in READY.iter() {
             let (name, listed) = (ready.tool.name, &ready.listed);
-            assert!(is_accepted(name) && names.insert(name), "{name}");
+            assert!(is_accepted(name) && names.insert(name) && !is_typed(name), "{name}");
             assert!(ready.check.is_some(), "{name}");
             assert!(jsonschema::validator_for(&(ready.tool.output)()).is_ok(), "{name}");
             assert!(listed.description.as_ref().is_some_and(|about| about.len() > 20), "{name}");

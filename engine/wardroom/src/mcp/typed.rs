@@ -14,8 +14,8 @@ use wardroom_core::call::CalleeView;
 use wardroom_core::id::ExecutionId;
 use wardroom_core::text::for_terminal_line;
 
-use super::answer::{Answer, Refused};
 use super::schema::portable;
+use super::tool::Done;
 use super::tools::running::ended_schema;
 use super::{Profile, Server};
 use crate::callee::Callee;
@@ -60,19 +60,18 @@ fn object(schema: Value) -> Arc<Map<String, Value>> {
 }
 
 /// Calls the tool of an exposed task; none where there is no such tool.
-pub(super) async fn call(
-    server: &Server,
-    request: &CallToolRequestParams,
-    context: &RequestContext<RoleServer>,
-) -> Option<Result<Answer, Refused>> {
+pub(super) fn call<'a>(
+    server: &'a Server,
+    request: &'a CallToolRequestParams,
+    context: &'a RequestContext<RoleServer>,
+) -> Option<Done<'a>> {
     let name = request.name.strip_prefix(PREFIX)?;
     if server.options.profile < Profile::Operate {
         return None;
     }
     let task = server.wardroom.task_to_run(name).ok().filter(|task| task.record.is_exposed)?;
-    let arguments = request.arguments.clone().unwrap_or_default();
-    Some(match server.plan(&task, ExecutionId::fresh(), arguments).await {
-        Ok(plan) => server.run_and_tell(plan, context).await,
-        Err(refused) => Err(refused),
-    })
+    Some(Box::pin(async move {
+        let plan = server.plan(&task, ExecutionId::fresh(), request.arguments.clone().unwrap_or_default()).await?;
+        server.run_and_tell(Arc::new(plan), context).await
+    }))
 }

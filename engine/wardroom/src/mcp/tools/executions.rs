@@ -139,7 +139,7 @@ fn execute_task(call: Call<'_>) -> Done<'_> {
             return Ok(Answer::new(fields, format!("execution {id} is on its way; get_execution shows how it went")));
         }
         let plan = server.plan(&task, id, Map::new()).await?;
-        server.run_and_tell(plan, &call.context).await
+        server.run_and_tell(Arc::new(plan), &call.context).await
     })
 }
 

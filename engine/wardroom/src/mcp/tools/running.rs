@@ -49,19 +49,21 @@ const LAST_LINES: usize = 20;
 
 /// Tells a client what a run does.
 struct Telling {
-    news: mpsc::Sender<(f64, String)>,
+    /// Where it asked for them.
+    news: Option<mpsc::Sender<(f64, String)>>,
     count: AtomicU64,
     last: std::sync::Mutex<std::collections::VecDeque<String>>,
 }
 
 impl Telling {
     fn tell(&self, text: &str) {
+        let Some(news) = &self.news else { return };
         // Each has to be more than the one before; steps of the guest's own
         // counting are not sure to be.
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let text = for_terminal_line(truncated(text, MAX_NEWS));
         // A client that does not read holds up nothing.
-        drop(self.news.try_send((u32::try_from(count).map_or(f64::MAX, f64::from), text)));
+        drop(news.try_send((u32::try_from(count).map_or(f64::MAX, f64::from), text)));
     }
 }
 
@@ -98,11 +100,16 @@ async fn forward(peer: Peer<RoleServer>, token: ProgressToken, mut news: mpsc::R
 
 impl Server {
     /// Runs a plan to its end; a client that cancels its request cancels it.
-    pub(in super::super) async fn run_and_tell(&self, plan: Plan, context: &RequestContext<RoleServer>) -> Result<Answer, Refused> {
+    pub(in super::super) async fn run_and_tell(&self, plan: Arc<Plan>, context: &RequestContext<RoleServer>) -> Result<Answer, Refused> {
         let (id, calls) = (plan.resolved().id, !plan.access().call.is_empty());
-        let (sender, receiver) = mpsc::channel(WAITING_NEWS);
-        let told = Arc::new(Telling { news: sender, count: AtomicU64::new(0), last: std::sync::Mutex::default() });
-        let forwarding = context.meta.get_progress_token().map(|token| tokio::spawn(forward(context.peer.clone(), token, receiver)));
+        let (news, forwarding) = match context.meta.get_progress_token() {
+            Some(token) => {
+                let (news, receiver) = mpsc::channel(WAITING_NEWS);
+                (Some(news), Some(tokio::spawn(forward(context.peer.clone(), token, receiver))))
+            }
+            None => (None, None),
+        };
+        let told = Arc::new(Telling { news, count: AtomicU64::new(0), last: std::sync::Mutex::default() });
         let cancelled = context.ct.clone();
         let outcome = self.execute(plan, told.clone(), Box::pin(async move { cancelled.cancelled().await })).await;
         let lines: Vec<String> = told.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().cloned().collect();
@@ -123,13 +130,12 @@ impl Server {
     /// asked to go on; the others do so elsewhere, so that the next request is read.
     /// What did not end at once the last time begins there, too: many that spin would
     /// each have their first turn here.
-    async fn execute(&self, plan: Plan, live: Arc<dyn Live>, cancelled: BoxFuture<'static, ()>) -> Result<Outcome, ExecuteError> {
-        let (wardroom, subject) = (self.wardroom.clone(), plan.resolved().subject.clone());
-        let run = async move { wardroom.execute(plan, live, cancelled).await };
-        let mut run: BoxFuture<'static, _> = match audit::session() {
-            Some(session) => Box::pin(audit::as_assistant(session, run)),
-            None => Box::pin(run),
-        };
+    async fn execute(&self, plan: Arc<Plan>, live: Arc<dyn Live>, cancelled: BoxFuture<'static, ()>) -> Result<Outcome, ExecuteError> {
+        let subject = plan.resolved().subject.clone();
+        let mut run = self.wardroom.execute(plan, live, cancelled);
+        if let Some(session) = audit::session() {
+            run = Box::pin(audit::as_assistant(session, run));
+        }
         if !self.lasting().contains(&subject) {
             let begun = poll_fn(|context| {
                 // What it starts and waits for belongs there from the beginning.

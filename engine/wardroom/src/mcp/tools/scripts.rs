@@ -78,6 +78,6 @@ fn run_script(call: Call<'_>) -> Done<'_> {
         // Whatever is exposed now; each is looked at again when it is called.
         let grants = call_grants(&server.wardroom.exposed_callees()?, &resolved.requests);
         let plan = server.wardroom.authorize(resolved, grants, |_| None)?;
-        server.run_and_tell(plan, &call.context).await
+        server.run_and_tell(Arc::new(plan), &call.context).await
     })
 }

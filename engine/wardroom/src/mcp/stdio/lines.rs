@@ -3,8 +3,8 @@
 //! The library tries each message as everything that it may be, which for the one
 //! that is said again and again takes longer than all that is done about it
 //! afterwards. So a `tools/call` in its plain form is read in one pass here, as it
-//! comes in; whatever else there is, and all that is wrong, is the library's to read
-//! and to answer.
+//! comes in, and begun at once (early.rs); whatever else there is, and all that is
+//! wrong, is the library's to read and to answer.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use rmcp::model::{
-    CallToolRequest, CallToolRequestMethod, CallToolRequestParams, ClientNotification, ClientRequest, JsonObject, JsonRpcMessage,
-    JsonRpcRequest, JsonRpcVersion2_0, RequestId, RequestMetaObject,
+    CallToolRequest, CallToolRequestMethod, CallToolRequestParams, ClientNotification, JsonObject, JsonRpcMessage, JsonRpcRequest,
+    JsonRpcVersion2_0, RequestId, RequestMetaObject,
 };
 use rmcp::service::{RoleServer, RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -31,6 +31,10 @@ use serde::{Deserialize, Deserializer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, Stdin};
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::early::Start;
+use super::output::Output;
 
 /// Bytes that are read at once; a longer call is the library's.
 const CHUNK: usize = 16 * 1024;
@@ -39,25 +43,43 @@ const CHUNK: usize = 16 * 1024;
 /// then; one that does not costs this much of a processor, once. Not where there is
 /// only one processor: the client needs it.
 const AWAKE: Duration = Duration::from_micros(50);
+/// Calls that are begun one after the other, however they come; then whatever else
+/// this thread has to do has its turn.
+const TURN: usize = 8;
+/// For how long the answers of calls that came together are gathered, as one write
+/// wakes the client once. A call that takes longer holds them up until it has had its
+/// first turn, and they go out then.
+const TOGETHER: Duration = Duration::from_micros(200);
 
 type Message = RxJsonRpcMessage<RoleServer>;
 
 /// The library's lines, and calls read beside them, in the order in which they came.
 pub(super) struct Lines {
     library: AsyncRwTransport<RoleServer, Input, Output>,
+    output: Output,
     calls: Arc<Mutex<Calls>>,
+    begin: Begin,
+    /// Since when an answer waits for others.
+    held: Option<Instant>,
+    /// A turn is over: this ends when all else has had its own. To be pending is not
+    /// enough, as the library asks again as long as anything happens.
+    rest: Option<JoinHandle<()>>,
 }
 
 /// The calls that were read.
 #[derive(Default)]
 struct Calls {
-    /// Not yet taken.
-    next: VecDeque<Message>,
-    /// Not yet answered, nor taken back.
+    /// Not yet begun.
+    next: VecDeque<Call>,
+    /// The library has them: not yet answered, nor taken back.
     open: HashSet<RequestId>,
     /// The last of them was just answered.
     are_answered: bool,
 }
+
+type Call = JsonRpcRequest<CallToolRequest>;
+/// What begins each.
+pub(super) type Begin = Box<dyn Fn(Call, &mut Context<'_>) -> Start + Send>;
 
 fn lock(calls: &Mutex<Calls>) -> MutexGuard<'_, Calls> {
     calls.lock().unwrap_or_else(PoisonError::into_inner)
@@ -65,16 +87,81 @@ fn lock(calls: &Mutex<Calls>) -> MutexGuard<'_, Calls> {
 
 impl Lines {
     /// Of this process; `ended` is told when there is no more input.
-    pub(super) fn standard(ended: watch::Sender<bool>) -> Self {
+    pub(super) fn standard(begin: Begin, ended: watch::Sender<bool>) -> Self {
         let (source, output) = standard();
-        Self::of(source, output, ended)
+        Self::of(source, Output::new(output), begin, ended)
     }
 
-    fn of(source: Source, output: Output, ended: watch::Sender<bool>) -> Self {
+    fn of(source: Source, output: Output, begin: Begin, ended: watch::Sender<bool>) -> Self {
         let calls = Arc::<Mutex<Calls>>::default();
         let input =
             Input { source, ended, chunk: Box::new([0; CHUNK]), at: 0, end: 0, is_within: false, awake: awake(), calls: calls.clone() };
-        Self { library: AsyncRwTransport::new(input, output), calls }
+        Self { library: AsyncRwTransport::new(input, output.clone()), output, calls, begin, held: None, rest: None }
+    }
+
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        let mut begun = 0;
+        loop {
+            if let Some(rest) = &mut self.rest {
+                drop(ready!(rest.poll_unpin(context)));
+                self.rest = None;
+            }
+            // The input after a call is not read before that is begun: so the library
+            // has nothing that came earlier.
+            let is_turn_over = loop {
+                if begun == TURN {
+                    break true;
+                }
+                let Some(call) = self.next_call() else { break false };
+                begun += 1;
+                if let Some(message) = self.begin(call, context) {
+                    return Poll::Ready(Some(message));
+                }
+            };
+            self.let_out(context);
+            if is_turn_over {
+                begun = 0;
+                self.rest = Some(tokio::spawn(async {}));
+                continue;
+            }
+            match pin!(self.library.receive()).poll(context) {
+                Poll::Pending if !lock(&self.calls).next.is_empty() => {}
+                message => return message,
+            }
+        }
+    }
+
+    fn next_call(&self) -> Option<Call> {
+        lock(&self.calls).next.pop_front()
+    }
+
+    /// Begins a call; what did not end at once is the library's.
+    fn begin(&mut self, call: Call, context: &mut Context<'_>) -> Option<Message> {
+        let id = call.id.clone();
+        match (self.begin)(call, context) {
+            Start::Over(answer) => {
+                // What is no JSON cannot be sent; no answer is.
+                drop(self.output.put(&answer));
+                let mut calls = lock(&self.calls);
+                calls.are_answered = calls.open.is_empty();
+                drop(calls);
+                if self.held.get_or_insert_with(Instant::now).elapsed() > TOGETHER {
+                    self.let_out(context);
+                }
+                None
+            }
+            Start::Open(message) => {
+                lock(&self.calls).open.insert(id);
+                Some(message)
+            }
+        }
+    }
+
+    /// Lets out what waits. What the client does not take now, it is offered when it
+    /// does; if it is gone, so is the input.
+    fn let_out(&mut self, context: &mut Context<'_>) {
+        self.held = None;
+        drop(self.output.poll_out(context));
     }
 }
 
@@ -100,24 +187,13 @@ impl Transport<RoleServer> for Lines {
     }
 
     async fn receive(&mut self) -> Option<Message> {
-        let Self { library, calls } = self;
-        // The input after a call is not read before that is taken: so the library has
-        // nothing that came earlier.
-        if let Some(call) = lock(calls).next.pop_front() {
-            return Some(call);
-        }
-        let mut other = pin!(library.receive());
-        let message = poll_fn(|context| match other.as_mut().poll(context) {
-            Poll::Pending => lock(calls).next.pop_front().map_or(Poll::Pending, |call| Poll::Ready(Some(call))),
-            message => message,
-        })
-        .await;
+        let message = poll_fn(|context| self.poll_receive(context)).await;
         if let Some(JsonRpcMessage::Notification(told)) = &message
             && let ClientNotification::CancelledNotification(cancelled) = &told.notification
             && let Some(id) = &cancelled.params.request_id
         {
             // It is not answered.
-            lock(calls).open.remove(id);
+            lock(&self.calls).open.remove(id);
         }
         message
     }
@@ -141,12 +217,9 @@ enum Source {
     Other(Stdin),
 }
 
-/// Where output goes.
-type Output = Box<dyn AsyncWrite + Send + Unpin>;
-
 /// Pipes are opened anew, where the system can do that, so that whoever shares them
 /// with this process finds them as they were.
-fn standard() -> (Source, Output) {
+fn standard() -> (Source, Box<dyn AsyncWrite + Send + Unpin>) {
     let options = pipe::OpenOptions::new();
     match (options.open_receiver("/proc/self/fd/0"), options.open_sender("/proc/self/fd/1")) {
         (Ok(input), Ok(output)) => (Source::Pipe(input), Box::new(output)),
@@ -184,9 +257,8 @@ impl Input {
         let mut calls = lock(&calls);
         while !self.is_within
             && let Some(length) = self.rest().iter().position(|byte| *byte == b'\n')
-            && let Some((id, call)) = self.rest().get(..length).and_then(call)
+            && let Some(call) = self.rest().get(..length).and_then(call)
         {
-            calls.open.insert(id);
             calls.next.push_back(call);
             self.at += length + 1;
         }
@@ -264,7 +336,7 @@ impl AsyncRead for Input {
 /// over, as it would be unseen: the library sees it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Call {
+struct Read {
     #[expect(dead_code, reason = "it is there, or this is no message")]
     jsonrpc: JsonRpcVersion2_0,
     id: RequestId,
@@ -305,8 +377,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// The same message as the library makes of this line, where it is a call.
-fn call(line: &[u8]) -> Option<(RequestId, Message)> {
-    let Object(Call { id, params, .. }) = serde_json::from_slice(line).ok()?;
+fn call(line: &[u8]) -> Option<Call> {
+    let Object(Read { id, params, .. }) = serde_json::from_slice(line).ok()?;
     let Object(Params { meta, name, arguments }) = params;
     let mut params = CallToolRequestParams::new(name);
     params.arguments = arguments;
@@ -314,11 +386,13 @@ fn call(line: &[u8]) -> Option<(RequestId, Message)> {
     if let Some(meta) = meta {
         request.extensions.insert(meta);
     }
-    Some((id.clone(), JsonRpcMessage::Request(JsonRpcRequest::new(id, ClientRequest::CallToolRequest(request)))))
+    Some(JsonRpcRequest::new(id, request))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use proptest::prelude::*;
     use rmcp::model::{CallToolResult, ServerResult};
     use serde_json::{Value, json};
@@ -326,16 +400,23 @@ mod tests {
 
     use super::*;
 
-    /// Lines of a pipe, who writes into it, and who reads what is answered.
+    /// Lines of a pipe, where no call is over early; who writes into it, and who reads
+    /// what is answered.
     fn lines() -> (Lines, pipe::Sender, pipe::Receiver, watch::Receiver<bool>) {
         let (input, receiver) = pipe::pipe().unwrap();
         let (output, answers) = pipe::pipe().unwrap();
         let (ended, end) = watch::channel(false);
-        (Lines::of(Source::Pipe(receiver), Box::new(output), ended), input, answers, end)
+        let begin = Box::new(|call, _: &mut Context<'_>| Start::open(call));
+        (Lines::of(Source::Pipe(receiver), Output::new(Box::new(output)), begin, ended), input, answers, end)
     }
 
     fn plain(id: &Value, params: &Value) -> String {
         json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }).to_string()
+    }
+
+    fn message(call: Call) -> Message {
+        let Start::Open(message) = Start::open(call) else { panic!("it is over") };
+        message
     }
 
     fn shown(message: &Message) -> (Value, String) {
@@ -353,10 +434,9 @@ mod tests {
         ] {
             for id in [json!(0), json!(i64::MAX), json!("x")] {
                 for line in [plain(&id, &params), format!(" {}\r", plain(&id, &params))] {
-                    let (own, read) = call(line.as_bytes()).unwrap();
+                    let read = message(call(line.as_bytes()).unwrap());
                     let library: Message = serde_json::from_str(&line).unwrap();
                     assert_eq!(shown(&read), shown(&library), "{line}");
-                    assert_eq!(serde_json::to_value(own).unwrap(), id);
                 }
             }
         }
@@ -530,12 +610,10 @@ mod tests {
                 let end = (place + gone).min(line.len());
                 line.splice(place..end, piece.into_bytes());
             }
-            if let Some((id, read)) = call(&line) {
+            if let Some(read) = call(&line) {
                 let library = serde_json::from_slice::<Message>(&line);
                 let library = library.map_err(|error| TestCaseError::fail(format!("{error}: {}", String::from_utf8_lossy(&line))))?;
-                prop_assert_eq!(shown(&read), shown(&library));
-                let JsonRpcMessage::Request(request) = library else { panic!("no request") };
-                prop_assert_eq!(id, request.id);
+                prop_assert_eq!(shown(&message(read)), shown(&library));
             }
         }
     }
@@ -595,6 +673,88 @@ mod tests {
                 tokio::join!(writing, reading).1
             });
             prop_assert_eq!(received, expected);
+        }
+    }
+
+    /// An answer of so many bytes.
+    fn answer(id: RequestId, length: usize) -> TxJsonRpcMessage<RoleServer> {
+        let text = rmcp::model::ContentBlock::text("y".repeat(length));
+        TxJsonRpcMessage::<RoleServer>::response(ServerResult::CallToolResult(CallToolResult::success(vec![text])), id)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whoever answers, however late it is read: each answer once, in one piece.
+        #[test]
+        fn each_is_answered_once_and_in_one_piece(
+            said in prop::collection::vec((prop_oneof![Just("over"), Just("open")], prop_oneof![0..300_usize, 0..30_000_usize]), 1..60),
+            cuts in prop::collection::vec(1..5000_usize, 1..20),
+            reads in prop::collection::vec(1..20_000_usize, 1..20),
+        ) {
+            let mut text = String::new();
+            for (id, (name, length)) in said.iter().enumerate() {
+                text.push_str(&plain(&json!(id), &json!({ "name": name, "arguments": { "length": length } })));
+                text.push('\n');
+            }
+            let length = |arguments: &Option<JsonObject>| usize::try_from(arguments.as_ref().unwrap()["length"].as_u64().unwrap()).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let answered = runtime.block_on(async {
+                let (mut input, receiver) = pipe::pipe().unwrap();
+                let (output, mut answers) = pipe::pipe().unwrap();
+                let (ended, _end) = watch::channel(false);
+                let begin = Box::new(move |call: Call, _: &mut Context<'_>| match call.request.params.name.as_ref() {
+                    "over" => Start::Over(answer(call.id, length(&call.request.params.arguments))),
+                    _ => Start::open(call),
+                });
+                let mut lines = Lines::of(Source::Pipe(receiver), Output::new(Box::new(output)), begin, ended);
+                let writing = async move {
+                    let mut rest = text.as_bytes();
+                    for cut in cuts.iter().cycle() {
+                        let (now, later) = rest.split_at((*cut).min(rest.len()));
+                        input.write_all(now).await.unwrap();
+                        tokio::task::yield_now().await;
+                        rest = later;
+                        if rest.is_empty() {
+                            break;
+                        }
+                    }
+                };
+                let serving = async move {
+                    let mut sending = tokio::task::JoinSet::new();
+                    while let Some(message) = lines.receive().await {
+                        let JsonRpcMessage::Request(JsonRpcRequest { id, request, .. }) = message else { panic!("{message:?}") };
+                        let rmcp::model::ClientRequest::CallToolRequest(call) = request else { panic!("{request:?}") };
+                        sending.spawn(lines.send(answer(id, length(&call.params.arguments))));
+                    }
+                    while let Some(sent) = sending.join_next().await {
+                        sent.unwrap().unwrap();
+                    }
+                    // What is still held back goes out while somebody asks for more.
+                    poll_fn(|context| lines.output.poll_out(context)).await.unwrap();
+                };
+                let reading = async {
+                    let mut all = Vec::new();
+                    for read in reads.iter().cycle() {
+                        let mut some = vec![0; *read];
+                        match tokio::io::AsyncReadExt::read(&mut answers, &mut some).await.unwrap() {
+                            0 => break,
+                            count => all.extend_from_slice(&some[..count]),
+                        }
+                        tokio::task::yield_now().await;
+                    }
+                    all
+                };
+                tokio::join!(writing, serving, reading).2
+            });
+            let mut lengths = HashMap::new();
+            for line in std::str::from_utf8(&answered).unwrap().lines() {
+                let message: Value = serde_json::from_str(line).unwrap();
+                let length = message["result"]["content"][0]["text"].as_str().unwrap().len();
+                prop_assert_eq!(lengths.insert(message["id"].as_u64().unwrap(), length), None);
+            }
+            let expected = said.iter().enumerate().map(|(id, (_, length))| (u64::try_from(id).unwrap(), *length)).collect();
+            prop_assert_eq!(lengths, expected);
         }
     }
 }

@@ -4,9 +4,14 @@
 //! seconds later; the library drains for five. So the end of the input is seen
 //! here, answers that are nearly done are let out, and then it is over.
 
+mod early;
+mod lines;
+mod output;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Context;
 use std::time::Duration;
 
 use rmcp::ServiceExt as _;
@@ -14,7 +19,8 @@ use rmcp::service::ServerInitializeError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use super::lines::Lines;
+use self::early::Early;
+use self::lines::Lines;
 use super::{Server, ServerOptions};
 use crate::execution::session::SessionError;
 use crate::wardroom::Wardroom;
@@ -107,8 +113,14 @@ async fn serve(wardroom: &Wardroom, server: Server) -> Result<(), McpError> {
     let answering = server.answering.clone();
     let (ended, mut end) = watch::channel(false);
     let serving = async {
-        match server.serve(Lines::standard(ended)).await {
-            Ok(running) => drop(running.waiting().await),
+        let early = Early::new(server);
+        let beginning = early.clone();
+        let begin = move |call, waiting: &mut Context<'_>| beginning.begin(call, waiting);
+        match early.clone().serve(Lines::standard(Box::new(begin), ended)).await {
+            Ok(running) => {
+                early.meet(running.peer().clone());
+                drop(running.waiting().await);
+            }
             // Nobody said anything: that is no fault.
             Err(ServerInitializeError::ConnectionClosed(_)) => {}
             Err(error) => return Err(McpError::Begin(error.to_string())),
