@@ -40,7 +40,7 @@ fn subscribe(client: &mut Client, uri: &str) -> Value {
 }
 
 /// What every request of the era without `initialize` says.
-fn meta() -> Value {
+pub(super) fn meta() -> Value {
     json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },

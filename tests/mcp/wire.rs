@@ -11,7 +11,7 @@ use crate::support::PATIENCE;
 use crate::support::home::Home;
 
 /// Far more than it takes; a budget is no test's.
-const SOON: Duration = Duration::from_secs(1);
+pub(super) const SOON: Duration = Duration::from_secs(1);
 
 #[test]
 fn it_ends_with_its_input_whether_anybody_spoke_or_not() {

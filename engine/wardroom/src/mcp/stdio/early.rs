@@ -6,11 +6,9 @@
 //! goes on as the library's request, with what was begun: it is cancelled, drained
 //! and answered like all that it has.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, ClientNotification, ClientRequest, JsonRpcMessage, JsonRpcRequest, ProtocolVersion,
@@ -22,6 +20,7 @@ use tokio::task::coop::unconstrained;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Server, tool};
+use crate::execution::caught;
 
 /// A server of one client, whose calls may be begun before the library has them.
 #[derive(Clone)]
@@ -81,7 +80,7 @@ impl Early {
         let mut answer: BoxFuture<'static, Answered> = Box::pin(async move {
             // Many calls may have their turn in one of the library's.
             let answer = unconstrained(server.handle_request(ClientRequest::CallToolRequest(call), context));
-            AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| Err(bug()))
+            caught(answer).await.unwrap_or_else(|failure| Err(ErrorData::internal_error(failure.message, None)))
         });
         match answer.as_mut().poll(waiting) {
             Poll::Ready(Ok(result)) => Start::Over(JsonRpcMessage::response(result, id)),
@@ -94,10 +93,6 @@ impl Early {
             }
         }
     }
-}
-
-fn bug() -> ErrorData {
-    ErrorData::internal_error("a bug in Wardroom ended the call: standard error has more", None)
 }
 
 impl Begun {

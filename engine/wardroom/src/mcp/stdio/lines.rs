@@ -649,19 +649,8 @@ mod tests {
             }
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let received = runtime.block_on(async {
-                let (mut lines, mut input, _answers, _end) = lines();
-                let writing = async move {
-                    let mut rest = text.as_bytes();
-                    for cut in cuts.iter().cycle() {
-                        let (now, later) = rest.split_at((*cut).min(rest.len()));
-                        input.write_all(now).await.unwrap();
-                        tokio::task::yield_now().await;
-                        rest = later;
-                        if rest.is_empty() {
-                            break;
-                        }
-                    }
-                };
+                let (mut lines, input, _answers, _end) = lines();
+                let writing = write_cut(input, text, cuts);
                 let reading = async {
                     let mut received = Vec::new();
                     while let Some(message) = lines.receive().await {
@@ -673,6 +662,20 @@ mod tests {
                 tokio::join!(writing, reading).1
             });
             prop_assert_eq!(received, expected);
+        }
+    }
+
+    /// Writes a text in pieces, and ends the input.
+    async fn write_cut(mut input: pipe::Sender, text: String, cuts: Vec<usize>) {
+        let mut rest = text.as_bytes();
+        for cut in cuts.iter().cycle() {
+            let (now, later) = rest.split_at((*cut).min(rest.len()));
+            input.write_all(now).await.unwrap();
+            tokio::task::yield_now().await;
+            rest = later;
+            if rest.is_empty() {
+                break;
+            }
         }
     }
 
@@ -700,7 +703,7 @@ mod tests {
             let length = |arguments: &Option<JsonObject>| usize::try_from(arguments.as_ref().unwrap()["length"].as_u64().unwrap()).unwrap();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let answered = runtime.block_on(async {
-                let (mut input, receiver) = pipe::pipe().unwrap();
+                let (input, receiver) = pipe::pipe().unwrap();
                 let (output, mut answers) = pipe::pipe().unwrap();
                 let (ended, _end) = watch::channel(false);
                 let begin = Box::new(move |call: Call, _: &mut Context<'_>| match call.request.params.name.as_ref() {
@@ -708,18 +711,7 @@ mod tests {
                     _ => Start::open(call),
                 });
                 let mut lines = Lines::of(Source::Pipe(receiver), Output::new(Box::new(output)), begin, ended);
-                let writing = async move {
-                    let mut rest = text.as_bytes();
-                    for cut in cuts.iter().cycle() {
-                        let (now, later) = rest.split_at((*cut).min(rest.len()));
-                        input.write_all(now).await.unwrap();
-                        tokio::task::yield_now().await;
-                        rest = later;
-                        if rest.is_empty() {
-                            break;
-                        }
-                    }
-                };
+                let writing = write_cut(input, text, cuts);
                 let serving = async move {
                     let mut sending = tokio::task::JoinSet::new();
                     while let Some(message) = lines.receive().await {
