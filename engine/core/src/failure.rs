@@ -169,8 +169,9 @@ mod as_base64 {
 /// What a run cost and touched.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Microseconds of processor time in the guest and in host calls on its
-    /// behalf, on the run's own thread.
+    /// Microseconds of processor time in the guest and in host calls on its behalf,
+    /// on the run's own thread, and no less: a turn of under a millisecond counts as
+    /// long as it lasted.
     pub cpu_us: u64,
     /// Fuel used, for runs with a fuel budget.
     pub fuel: Option<u64>,

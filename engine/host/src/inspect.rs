@@ -33,6 +33,8 @@ const TASK: &str = "wardroom:automation/task@";
 const COMMAND: &str = "wasi:cli/run@";
 /// Through these alone a guest sees folders.
 const FOLDERS: &str = "wasi:filesystem/";
+/// How the names of all interfaces of WASI begin.
+const WASI: &str = "wasi:";
 /// Interfaces that have a door of their own, and no place among functions.
 const DOORS: [&str; 3] = [TASK, COMMAND, "wasi:http/incoming-handler@"];
 
@@ -127,12 +129,15 @@ pub(crate) struct Doors {
     exports: Vec<Export>,
     /// Whether it could see a folder at all.
     pub(crate) sees_folders: bool,
+    /// Whether it imports anything of WASI.
+    pub(crate) sees_wasi: bool,
 }
 
 impl Doors {
     pub(crate) fn of(component: &Component, engine: &Engine) -> Self {
-        let sees_folders = component.component_type().imports(engine).any(|(name, _)| name.starts_with(FOLDERS));
-        Self { shape: shape(component, engine), exports: exports(component, engine), sees_folders }
+        let imports = |of: &str| component.component_type().imports(engine).any(|(name, _)| name.starts_with(of));
+        let (sees_folders, sees_wasi) = (imports(FOLDERS), imports(WASI));
+        Self { shape: shape(component, engine), exports: exports(component, engine), sees_folders, sees_wasi }
     }
 
     /// The function that a name means.

@@ -7,11 +7,13 @@
 //!             └── only cancelled: what is compiled first is no time of a run's
 //! ```
 
+use std::cell::Cell;
 use std::future::Future;
 use std::path::PathBuf;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Semaphore;
@@ -82,7 +84,9 @@ pub(crate) struct RunState {
     pub(crate) state: Option<StateView>,
     ledger: Ledger,
     table: ResourceTable,
-    wasi: WasiCtx,
+    /// Of a guest that imports nothing of it there is none; it would be made of
+    /// nothing.
+    wasi: Option<WasiCtx>,
     pub(crate) folders: Folders,
     pub(crate) access: Access,
     pub(crate) databases: Arc<dyn Databases>,
@@ -93,13 +97,14 @@ pub(crate) struct RunState {
 
 impl RunState {
     pub(crate) fn files(&mut self) -> GuardedView<'_> {
-        GuardedView { ctx: self.wasi.filesystem(), table: &mut self.table, folders: &self.folders, notes: &self.notes }
+        let ctx = self.wasi.get_or_insert_with(nothing_of_wasi).filesystem();
+        GuardedView { ctx, table: &mut self.table, folders: &self.folders, notes: &self.notes }
     }
 }
 
 impl WasiView for RunState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView { ctx: self.wasi.get_or_insert_with(nothing_of_wasi), table: &mut self.table }
     }
 }
 
@@ -107,6 +112,12 @@ impl WasiHttpView for RunState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.gate }
     }
+}
+
+fn nothing_of_wasi() -> WasiCtx {
+    let mut wasi = WasiCtxBuilder::new();
+    crate::imports::refuse_sockets(&mut wasi);
+    wasi.build()
 }
 
 impl Host {
@@ -230,18 +241,20 @@ impl Host {
         };
         let mut clock = Stopwatch::default();
         let end = Instant::now() + deadline;
-        let running = Box::pin(run.execute(&loaded, lent.state, end));
-        let ending = tokio::select! {
-            biased;
-            () = cancelled => Err(was_cancelled()),
-            ended = tokio::time::timeout(deadline, Stopwatched { run: running, clock: &mut clock, end }) => {
-                ended.ok().flatten().unwrap_or_else(|| Err(Failure::new(
-                    FailureKind::Deadline,
-                    format!("`{}` ran longer than its {} deadline", plan.resolved().program.name, DurationText(deadline)),
-                )))
+        let ending = {
+            let running = Stopwatched { run: pin!(run.execute(&loaded, lent.state, end)), clock: &mut clock, end };
+            tokio::select! {
+                biased;
+                () = cancelled => Err(was_cancelled()),
+                ended = tokio::time::timeout(deadline, running) => {
+                    ended.ok().flatten().unwrap_or_else(|| Err(Failure::new(
+                        FailureKind::Deadline,
+                        format!("`{}` ran longer than its {} deadline", plan.resolved().program.name, DurationText(deadline)),
+                    )))
+                }
             }
         };
-        run.usage.cpu_us = clock.micros;
+        run.usage.cpu_us = clock.micros();
         run.outcome(ending)
     }
 }
@@ -395,8 +408,11 @@ impl Run<'_> {
     }
 
     /// Only what was granted: no variable, argument or stream of our own.
-    fn wasi(&mut self, doors: &Doors) -> Result<(WasiCtx, Folders), Failure> {
-        let resolved = self.plan.resolved();
+    fn wasi(&mut self, doors: &Doors) -> Result<(Option<WasiCtx>, Folders), Failure> {
+        let (resolved, granted) = (self.plan.resolved(), &self.plan.access().folders);
+        if !doors.sees_wasi && granted.is_empty() && matches!(resolved.entry, Entry::Function(_)) {
+            return Ok((None, Folders::default()));
+        }
         let mut wasi = WasiCtxBuilder::new();
         wasi.max_random_size(MAX_RANDOM_BYTES);
         // A program that reads its key from the environment finds the
@@ -423,11 +439,11 @@ impl Run<'_> {
             wasi.stdout(self.said_as(Level::Info));
         }
         crate::imports::refuse_sockets(&mut wasi);
-        let granted = &self.plan.access().folders;
         if granted.is_empty() && !doors.sees_folders {
-            return Ok((wasi.build(), Folders::default()));
+            return Ok((Some(wasi.build()), Folders::default()));
         }
         Folders::open(wasi, granted, &self.host.fence)
+            .map(|(wasi, folders)| (Some(wasi), folders))
             .map_err(|(name, error)| Failure::new(FailureKind::Denied, format!("the folder `{name}` cannot be opened: {error}")))
     }
 
@@ -493,14 +509,58 @@ impl Run<'_> {
     }
 }
 
-/// Processor time of the run's own thread, summed over its turns.
+/// A turn that lasts no longer is taken for processor time as a whole: asking the
+/// kernel for that of a thread, twice, costs as much as such a run.
+const SHORT_TURN: Duration = Duration::from_millis(1);
+
+/// Processor time of a run's turns.
 #[derive(Default)]
 struct Stopwatch {
-    micros: u64,
+    used: Duration,
+}
+
+/// The beginning of a turn.
+struct Turn {
+    begun: Instant,
+    asked: Duration,
+}
+
+thread_local! {
+    /// This thread's processor time, as of the last turn here that lasted.
+    static ASKED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+impl Turn {
+    fn begin() -> Self {
+        Self { begun: Instant::now(), asked: ASKED.get() }
+    }
+}
+
+impl Stopwatch {
+    /// Of a turn that lasted, what the thread used since it was last asked, and no
+    /// more than the turn took: others may have had the processor meanwhile.
+    fn end(&mut self, turn: &Turn, now: Instant) {
+        let took = now.duration_since(turn.begun);
+        self.used += if took < SHORT_TURN {
+            took
+        } else {
+            let used = thread_time();
+            ASKED.set(used);
+            took.min(used.saturating_sub(turn.asked))
+        };
+    }
+
+    fn micros(&self) -> u64 {
+        u64::try_from(self.used.as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+fn thread_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 struct Stopwatched<'a, F> {
-    run: Pin<Box<F>>,
+    run: Pin<&'a mut F>,
     clock: &'a mut Stopwatch,
     /// The deadline. A timer fires only when some thread of the runtime gets to
     /// look at it, which takes a while where all of them have spinning guests
@@ -513,18 +573,61 @@ impl<F: Future> Future for Stopwatched<'_, F> {
     type Output = Option<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let before = thread_micros();
-        let turn = self.run.as_mut().poll(context);
-        self.clock.micros += thread_micros().saturating_sub(before);
-        match turn {
-            Poll::Pending if Instant::now() >= self.end => Poll::Ready(None),
-            turn => turn.map(Some),
+        let turn = Turn::begin();
+        let polled = self.run.as_mut().poll(context);
+        let now = Instant::now();
+        self.clock.end(&turn, now);
+        match polled {
+            Poll::Pending if now >= self.end => Poll::Ready(None),
+            polled => polled.map(Some),
         }
     }
 }
 
-fn thread_micros() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0) / 1000)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Uses so much processor time, however long it takes.
+    fn spin(time: Duration) {
+        let begin = thread_time();
+        while thread_time() - begin < time {}
+    }
+
+    fn used(turn: &Turn) -> Duration {
+        let mut clock = Stopwatch::default();
+        clock.end(turn, Instant::now());
+        clock.used
+    }
+
+    #[test]
+    fn a_turn_that_waits_uses_no_processor_and_one_that_spins_does() {
+        // What came before is no turn's.
+        spin(SHORT_TURN * 20);
+        ASKED.set(thread_time());
+        let waits = Turn::begin();
+        std::thread::sleep(SHORT_TURN * 20);
+        let waited = used(&waits);
+        assert!(waited < SHORT_TURN * 10, "{waited:?}");
+        // A turn within a turn is of both.
+        let (before, outer) = (ASKED.get(), Turn::begin());
+        spin(SHORT_TURN * 20);
+        let inner = Turn::begin();
+        spin(SHORT_TURN * 20);
+        let (inner, outer) = (used(&inner), used(&outer));
+        assert!(inner >= SHORT_TURN * 20 && outer >= SHORT_TURN * 40 && outer <= thread_time() - before, "{inner:?} in {outer:?}");
+    }
+
+    #[test]
+    fn a_turn_uses_no_more_than_it_takes() {
+        let mut clock = Stopwatch::default();
+        let begun = Instant::now();
+        let turn = Turn { begun, asked: Duration::ZERO };
+        clock.end(&turn, begun + Duration::from_micros(7));
+        assert_eq!(clock.micros(), 7);
+        // However much its thread used since somebody asked.
+        spin(SHORT_TURN * 2);
+        clock.end(&turn, begun + SHORT_TURN);
+        assert_eq!(clock.used, Duration::from_micros(7) + SHORT_TURN);
+    }
 }
