@@ -1,5 +1,6 @@
 //! Values between Rust and SQLite, for every table alike.
 
+use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -37,6 +38,17 @@ impl Json {
 impl ToSql for Json {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(self.text().into())
+    }
+}
+
+/// A value as its own text, which is made where the column is written.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<T>(pub(crate) T);
+
+impl<T: Display> ToSql for Text<T> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.to_string().into())
     }
 }
 

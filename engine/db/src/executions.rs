@@ -22,8 +22,8 @@ use wardroom_core::log::LogLine;
 use wardroom_core::task::{Caller, TaskId};
 
 use crate::column::{
-    Json, count, from_json, integer, json, optional_count, optional_json, optional_parsed, optional_time, optional_word, parsed, plain,
-    time, word,
+    Json, Text, count, from_json, integer, json, optional_count, optional_json, optional_parsed, optional_time, optional_word, parsed,
+    plain, time, word,
 };
 use crate::journal::Appended;
 use crate::status::before;
@@ -426,13 +426,13 @@ fn begin(connection: &Connection, started: &Started) -> Result<(), DbError> {
         started.params,
         started.access,
         started.limits,
-        started.id_text,
+        started.id,
         started.attempt,
         from,
         or_from,
     ])?;
     match begun {
-        0 => Err(not_from_here(connection, started.id, started.attempt, Status::Running)),
+        0 => Err(not_from_here(connection, started.id.0, started.attempt, Status::Running)),
         _ => Ok(()),
     }
 }
@@ -459,7 +459,7 @@ fn insert(connection: &Connection, started: &Started, standing: &Standing) -> Re
     match connection.prepare_cached(INSERT)?.insert(params) {
         Ok(serial) => Ok(serial),
         // The row holds no other unique key.
-        Err(error) if is_unique_violation(&error) => Err(DbError::DuplicateExecution { id: started.id, attempt: started.attempt }),
+        Err(error) if is_unique_violation(&error) => Err(DbError::DuplicateExecution { id: started.id.0, attempt: started.attempt }),
         Err(error) => Err(error.into()),
     }
 }
@@ -474,22 +474,27 @@ pub(crate) fn is_unique_violation(error: &rusqlite::Error) -> bool {
 /// is everybody's.
 #[derive(Debug, Serialize, Deserialize)]
 struct Started {
-    id: ExecutionId,
-    id_text: String,
+    id: Text<ExecutionId>,
     attempt: u32,
     trigger: Cow<'static, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     task: Option<String>,
     subject: String,
     program: String,
-    digest: String,
+    digest: Text<Digest>,
     holder: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<String>,
     created_ms: i64,
     started_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     scheduled_for_ms: Option<i64>,
-    origin: Option<String>,
-    parent: Option<String>,
-    root: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<Text<ExecutionId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<Text<ExecutionId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root: Option<Text<ExecutionId>>,
     is_queued: bool,
     /// Of a task's run, what follows is to be looked at.
     followed: bool,
@@ -501,22 +506,21 @@ struct Started {
 impl Started {
     fn encode(start: &StartRow<'_>) -> Result<Self, DbError> {
         Ok(Self {
-            id: start.id,
-            id_text: start.id.to_string(),
+            id: Text(start.id),
             attempt: start.attempt,
             trigger: start.trigger.name().into(),
             task: start.task.map(str::to_owned),
             subject: start.subject.to_owned(),
             program: start.program.to_owned(),
-            digest: start.digest.to_string(),
+            digest: Text(start.digest),
             holder: start.holder.to_owned(),
             session: start.session.map(str::to_owned),
             created_ms: start.created_at.ms(),
             started_ms: start.started_at.ms(),
             scheduled_for_ms: start.scheduled_for.map(Timestamp::ms),
-            origin: start.origin.map(|origin| origin.to_string()),
-            parent: start.caller.map(|caller| caller.parent.to_string()),
-            root: start.caller.map(|caller| caller.root.to_string()),
+            origin: start.origin.map(Text),
+            parent: start.caller.map(|caller| Text(caller.parent)),
+            root: start.caller.map(|caller| Text(caller.root)),
             is_queued: start.is_queued,
             followed: start.task.is_none(),
             params: Json::of("params", start.params)?,
@@ -528,7 +532,7 @@ impl Started {
     /// In the order of [`INSERT`].
     fn columns(&self) -> [&dyn ToSql; 19] {
         [
-            &self.id_text,
+            &self.id,
             &self.attempt,
             &self.trigger,
             &self.task,
@@ -555,14 +559,22 @@ impl Started {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Standing {
     status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     finished_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     failure_kind: Option<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     blame: Option<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     result_kind: Option<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Kept>,
     cpu_us: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     fuel: Option<i64>,
     peak_memory: i64,
     hosts: Cow<'static, str>,
@@ -570,6 +582,13 @@ pub(crate) struct Standing {
     log_truncated: bool,
     output_truncated: bool,
     redactions: i64,
+}
+
+/// A list without anything in it, as JSON.
+const EMPTY: &str = "[]";
+
+fn list<T: Serialize>(column: &'static str, values: &[T]) -> Result<Cow<'static, str>, DbError> {
+    Ok(if values.is_empty() { EMPTY.into() } else { json(column, &values)?.into() })
 }
 
 impl Standing {
@@ -585,8 +604,8 @@ impl Standing {
         cpu_us: 0,
         fuel: None,
         peak_memory: 0,
-        hosts: Cow::Borrowed("[]"),
-        refusals: Cow::Borrowed("[]"),
+        hosts: Cow::Borrowed(EMPTY),
+        refusals: Cow::Borrowed(EMPTY),
         log_truncated: false,
         output_truncated: false,
         redactions: 0,
@@ -626,8 +645,8 @@ impl Standing {
             cpu_us: integer(usage.cpu_us),
             fuel: usage.fuel.map(integer),
             peak_memory: integer(usage.peak_memory),
-            hosts: json("hosts", &usage.hosts)?.into(),
-            refusals: json("refusals", &usage.refusals)?.into(),
+            hosts: list("hosts", &usage.hosts)?,
+            refusals: list("refusals", &usage.refusals)?,
             log_truncated: usage.log_truncated,
             output_truncated: usage.output_truncated,
             redactions: integer(ending.redactions),
@@ -659,7 +678,8 @@ impl Standing {
 /// An execution that is over before anything of it was written.
 ///
 /// It stands in files that a later version may find: a field that is renamed needs
-/// its old name as an alias, a new one a default.
+/// its old name as an alias, a new one a default. What is not there is left out:
+/// whoever waits for a short run waits for its line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Over {
     started: Started,
@@ -705,7 +725,7 @@ impl Over {
     /// The end alone, of one whose start row is there after all.
     pub(crate) fn finish(&self, connection: &Connection) -> Result<Sequel, DbError> {
         let Self { started, ended } = self;
-        let row = change_status(connection, started.id, started.attempt, &ended.standing)?;
+        let row = change_status(connection, started.id.0, started.attempt, &ended.standing)?;
         ended.keep(connection, row.serial, &row.subject)
     }
 }

@@ -5,7 +5,8 @@
 //!  record ─▶ append: one write(2) to journal/PID-RANDOM.a ─▶ answered
 //!                │
 //!                ▼ FILE_AFTER later, or before executions are read
-//!            one transaction for all lines ─▶ the file is emptied
+//!            one transaction for all lines ─▶ the file is emptied: zeros, from its
+//!                                             beginning on
 //! ```
 //!
 //! A row of `executions` stands in half a dozen indexes, and a commit writes every
@@ -24,14 +25,13 @@ use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::mem;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use rusqlite::Connection;
-use sha2::{Digest as _, Sha256};
 
 use crate::DbError;
 use crate::executions::Over;
@@ -52,10 +52,13 @@ const MAX_TRIES: usize = 16;
 const ENDINGS: [&str; 2] = ["a", "b"];
 /// Where lines go that cannot be filed, so that nothing is lost.
 const REFUSED: &str = "refused";
-/// Bytes that lines seldom have more of.
-const USUAL_LINE: usize = 2048;
 /// Characters of a line's checksum, before its JSON.
-const SUM: usize = 16;
+const SUM: usize = 8;
+/// Bytes of an emptied file that stay its own: taking fresh ones for each line costs
+/// as much as writing it.
+const KEPT: u64 = 256 * 1024;
+/// What they hold then.
+static NOTHING: [u8; 16 * 1024] = [0; 16 * 1024];
 
 /// The lines of this process.
 #[derive(Debug)]
@@ -74,6 +77,8 @@ struct Kept {
     unfiled: Vec<Over>,
     /// Some of it is being filed, and in neither of them.
     is_filing: bool,
+    /// The last line, for its place.
+    line: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -87,13 +92,14 @@ enum Files {
     Never,
 }
 
-/// A file of lines, locked.
+/// A file of lines, locked. After them it holds nothing but zeros.
 #[derive(Debug)]
 struct Lines {
     file: File,
     path: PathBuf,
     bytes: u64,
-    /// It ends with a part of a line that could not be taken back.
+    /// It ends with a part of a line that could not be taken back, or begins with one
+    /// that was filed.
     is_torn: bool,
 }
 
@@ -104,7 +110,7 @@ impl Lines {
         for _ in 0..MAX_TRIES {
             let name = format!("{}-{:016x}.{ending}", std::process::id(), getrandom::u64().map_err(io::Error::other)?);
             let path = folder.join(name);
-            let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             match file.try_lock() {
                 Ok(()) if file.metadata()?.nlink() > 0 => return Ok(Self { file, path, bytes: 0, is_torn: false }),
                 // Whoever looks at it just now removes it.
@@ -124,7 +130,7 @@ impl Lines {
         if self.is_torn {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        let written = self.file.write(line);
+        let written = self.file.write_at(line, self.bytes);
         if matches!(written, Ok(written) if written == line.len()) {
             self.bytes = self.bytes.saturating_add(line.len() as u64);
             return Ok(());
@@ -133,11 +139,26 @@ impl Lines {
         Err(written.err().unwrap_or_else(|| io::ErrorKind::StorageFull.into()))
     }
 
+    /// From its beginning on, so that whoever finds it half done knows by its first
+    /// byte that all of it was filed.
     fn empty(&mut self) {
-        // Where this fails, its lines are filed once more some time, and kept once.
-        if self.file.set_len(0).is_ok() {
-            (self.bytes, self.is_torn) = (0, false);
+        let is_empty = if self.bytes <= KEPT && !self.is_torn { self.blank() } else { self.file.set_len(0) };
+        // Where both fail, its lines are filed once more some time, and kept once.
+        match is_empty.or_else(|_| self.file.set_len(0)) {
+            Ok(()) => (self.bytes, self.is_torn) = (0, false),
+            Err(_) => self.is_torn = true,
         }
+    }
+
+    fn blank(&self) -> io::Result<()> {
+        let mut done = 0;
+        while done < self.bytes {
+            let left = usize::try_from(self.bytes.saturating_sub(done)).unwrap_or(usize::MAX);
+            let nothing = NOTHING.get(..left).unwrap_or(&NOTHING);
+            self.file.write_all_at(nothing, done)?;
+            done = done.saturating_add(nothing.len() as u64);
+        }
+        Ok(())
     }
 }
 
@@ -162,17 +183,16 @@ impl Journal {
 
     /// Keeps an execution that is over, durably.
     pub(crate) fn append(&self, over: Box<Over>) -> Appended {
-        let line = if over.bytes() < MAX_LINE { line(&over).filter(|line| line.len() <= MAX_LINE) } else { None };
-        let Some(line) = line else { return Appended::Not(over) };
         let mut kept = self.kept();
-        if kept.waiting.len() >= MAX_WAITING || !kept.unfiled.is_empty() {
+        if over.bytes() >= MAX_LINE || kept.waiting.len() >= MAX_WAITING || !kept.unfiled.is_empty() {
             return Appended::Not(over);
         }
         if matches!(kept.files, Files::None) {
             kept.files = make_files(&self.folder).map_or(Files::Never, Files::Some);
         }
-        let Files::Some([taking, _]) = &mut kept.files else { return Appended::Not(over) };
-        if taking.append(&line).is_err() {
+        let Kept { files: Files::Some([taking, _]), line, .. } = &mut *kept else { return Appended::Not(over) };
+        let is_line = write_line(line, &over).is_some() && line.len() <= MAX_LINE;
+        if !is_line || taking.append(line).is_err() {
             return Appended::Not(over);
         }
         kept.waiting.push(*over);
@@ -255,20 +275,20 @@ pub(crate) fn refused(database: &Path) -> Option<PathBuf> {
 
 /// `CHECKSUM JSON`, with a line break. The checksum tells a line from the rest of
 /// one, and from one that was read while its file was emptied and filled again.
-fn line(over: &Over) -> Option<Vec<u8>> {
-    let mut line = Vec::with_capacity(USUAL_LINE);
-    line.resize(SUM, b' ');
-    line.push(b' ');
-    serde_json::to_writer(&mut line, over).ok()?;
+fn write_line(line: &mut Vec<u8>, over: &Over) -> Option<()> {
+    line.clear();
+    line.resize(SUM + 1, b' ');
+    serde_json::to_writer(&mut *line, over).ok()?;
     let (sum, json) = line.split_first_chunk_mut()?;
     *sum = checksum(json.get(1..)?);
     line.push(b'\n');
-    Some(line)
+    Some(())
 }
 
+/// CRC-32, as of gzip (RFC 1952, section 8), in hexadecimal.
 fn checksum(json: &[u8]) -> [u8; SUM] {
     let mut sum = [0; SUM];
-    HEXLOWER.encode_mut(Sha256::digest(json).split_at(SUM / 2).0, &mut sum);
+    HEXLOWER.encode_mut(&crc32fast::hash(json).to_be_bytes(), &mut sum);
     sum
 }
 
@@ -279,9 +299,11 @@ fn parsed(line: &[u8]) -> Option<Over> {
 }
 
 /// The whole lines of a file, each as it was read and as it was meant. What comes
-/// after the last line break was never answered.
+/// after the last line break was never answered; of one that is being emptied, all
+/// was filed.
 fn whole(text: &[u8]) -> impl Iterator<Item = (&[u8], Option<Over>)> {
-    let end = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+    let is_filed = text.first() == Some(&0);
+    let end = text.iter().rposition(|byte| *byte == b'\n').filter(|_| !is_filed).unwrap_or(0);
     let lines = text.get(..end).unwrap_or_default().split(|byte| *byte == b'\n');
     lines.filter(|line| !line.is_empty()).map(|line| (line, parsed(line)))
 }
@@ -307,7 +329,10 @@ fn file_all(connection: &Connection, lines: &mut Vec<Over>, folder: &Path) -> Re
     }
     while let Some(over) = lines.last() {
         match transact(connection, std::slice::from_ref(over)) {
-            Err(error) if error.is_refusal() => set_aside(folder, &line(over).unwrap_or_default())?,
+            Err(error) if error.is_refusal() => {
+                let mut line = Vec::new();
+                set_aside(folder, write_line(&mut line, over).map_or(&[], |()| &line))?;
+            }
             filed => filed?,
         }
         lines.pop();
@@ -460,7 +485,7 @@ mod tests {
 
     /// All that waits, in whichever file.
     fn text(home: &Home) -> String {
-        files(home).iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+        files(home).iter().map(|path| fs::read_to_string(path).unwrap().trim_end_matches('\0').to_owned()).collect()
     }
 
     /// How many rows there are, whatever waits.
@@ -521,7 +546,9 @@ mod tests {
         let row = StartRow { id, ..start("s") };
         let outcome = succeeded();
         let end = Ending { lines: vec![log_line("a"), log_line("b")], ..ending(&outcome) };
-        line(&Over::encode(&row, end).unwrap()).unwrap()
+        let mut line = Vec::new();
+        write_line(&mut line, &Over::encode(&row, end).unwrap()).unwrap();
+        line
     }
 
     /// As a process would leave it that died.
@@ -559,7 +586,7 @@ mod tests {
         let database = warm(&home).await;
         let [good, bad, glued, last] = fresh();
         let mut refused = serde_json::to_string(&parsed(line_of(bad).trim_ascii_end()).unwrap()).unwrap();
-        refused = refused.replace("sha256:", "sha257-too-long:");
+        refused = refused.replace(r#""cpu_us":12"#, r#""cpu_us":-12"#);
         let refused = [&checksum(refused.as_bytes())[..], b" ", refused.as_bytes(), b"\n"].concat();
         // The rest of a line, and one that was written right after it.
         let torn = [&line_of(glued)[..40], &line_of(glued)].concat();
@@ -683,6 +710,52 @@ mod tests {
         lines.empty();
         lines.append(b"two\n").unwrap();
         assert_eq!(fs::read(&lines.path).unwrap(), b"two\n");
+    }
+
+    #[test]
+    fn an_emptied_file_keeps_its_place_and_holds_nothing_but_zeros() {
+        let home = Home::new();
+        let mut lines = Lines::make(home.0.path(), "a").unwrap();
+        let [first, second] = fresh().map(line_of);
+        let found = |lines: &Lines| fs::read(&lines.path).unwrap();
+        // More than is blanked at once.
+        let many = NOTHING.len() / first.len() + 2;
+        for _ in 0..many {
+            lines.append(&first).unwrap();
+        }
+        assert_eq!(whole(&found(&lines)).count(), many);
+        lines.empty();
+        assert_eq!(found(&lines), vec![0; first.len() * many]);
+        lines.append(&second).unwrap();
+        let text = found(&lines);
+        let ids: Vec<_> = whole(&text).map(|(_, over)| over.unwrap()).collect();
+        assert!(ids.len() == 1 && text.starts_with(&second) && text.len() == first.len() * many);
+        lines.append(&vec![b'x'; usize::try_from(KEPT).unwrap()]).unwrap();
+        lines.empty();
+        assert_eq!(found(&lines), b"", "a long one is cut");
+        lines.append(&second).unwrap();
+        assert_eq!(found(&lines), second);
+        // Of one that can be neither blanked nor cut, nobody knows how it begins.
+        let writable = std::mem::replace(&mut lines.file, File::open(&lines.path).unwrap());
+        lines.empty();
+        lines.file = writable;
+        lines.append(&first).unwrap_err();
+        lines.empty();
+        lines.append(&first).unwrap();
+        assert_eq!(found(&lines), first);
+    }
+
+    #[tokio::test]
+    async fn of_a_file_that_was_being_emptied_when_its_process_died_nothing_is_filed_or_set_aside() {
+        let home = Home::new();
+        let text = fresh::<3>().map(line_of).concat();
+        for (name, blanked) in [("1-dead.a", 1), ("2-dead.a", 1000)] {
+            leave(&home, name, &[&vec![0; blanked][..], &text[blanked..]].concat());
+        }
+        leave(&home, "3-dead.a", &[&line_of(ExecutionId::fresh())[..], &[0; 5000]].concat());
+        let database = home.open();
+        assert_eq!(listed(&database).len(), 1, "the one that was not being emptied");
+        assert_eq!((files(&home), database.refused_executions()), (Vec::new(), None));
     }
 
     #[tokio::test]

@@ -210,7 +210,7 @@ impl Database {
                     AND plugins.digest = exposed_functions.digest
             WHERE exposed_functions.plugin = ?
             ORDER BY exposed_functions.function";
-        self.remembered(&self.known.exposed, plugin.to_string(), || {
+        self.remembered(&self.known.exposed, plugin.as_str().to_owned(), || {
             self.read(|connection| {
                 let mut statement = connection.prepare_cached(EXPOSED)?;
                 statement.query_and_then([plugin.as_str()], |row| Ok((plain(row, "function")?, plain(row, "seal")?)))?.collect()
