@@ -59,7 +59,7 @@ impl PluginName {
     /// it. They are not those of the command line.
     #[must_use]
     pub fn tool_subject(&self, function: &str) -> String {
-        format!("{TOOL_SUBJECT}{self}.{function}")
+        [TOOL_SUBJECT, self.as_str(), ".", function].concat()
     }
 }
 

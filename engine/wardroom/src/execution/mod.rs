@@ -195,9 +195,11 @@ impl Wardroom {
 /// Runs our own code, in which a bug ends one execution and nothing beside it:
 /// its record says so, and whom to blame. What a panic says goes to standard
 /// error; it may hold what no record may.
-pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
-    let ended = AssertUnwindSafe(work).catch_unwind().await;
-    ended.map_err(|_| Failure::new(FailureKind::Host, "a bug in Wardroom ended the execution: standard error has more"))
+///
+/// No `async fn`: that would hold the work twice, and move all of it once more.
+pub(crate) fn caught<T>(work: impl Future<Output = T>) -> impl Future<Output = Result<T, Failure>> {
+    let bug = |_| Failure::new(FailureKind::Host, "a bug in Wardroom ended the execution: standard error has more");
+    AssertUnwindSafe(work).catch_unwind().map(move |ended| ended.map_err(bug))
 }
 
 /// What cannot be recorded does not go on.

@@ -100,7 +100,7 @@ impl Answer {
 
     /// As the protocol has it.
     pub(super) fn into_result(self) -> CallToolResult {
-        let text = shortened(&for_terminal(&self.text));
+        let text = shortened(for_terminal(&self.text));
         let bytes = json_bytes(&self.structured).saturating_add(text.len());
         if bytes > MAX_ANSWER && self.shortenings < SHORTENED.len() {
             return self.shorter().into_result();
@@ -133,8 +133,8 @@ pub(super) fn json_bytes(value: &impl Serialize) -> usize {
     serde_json::to_writer(&mut count, value).map_or(usize::MAX, |()| count.0)
 }
 
-fn shortened(text: &str) -> String {
-    if text.len() <= MAX_TEXT { text.to_owned() } else { format!("{}\n… (shortened)", truncated(text, MAX_TEXT)) }
+fn shortened(text: String) -> String {
+    if text.len() <= MAX_TEXT { text } else { format!("{}\n… (shortened)", truncated(&text, MAX_TEXT)) }
 }
 
 impl Refused {
@@ -152,8 +152,8 @@ impl Refused {
 
     /// As the protocol has it: an error of the tool, which the model sees.
     pub(super) fn into_result(self) -> CallToolResult {
-        let message = shortened(&for_terminal(&self.message));
-        let hint = self.hint.map(|hint| shortened(&for_terminal(&hint)));
+        let message = shortened(for_terminal(&self.message));
+        let hint = self.hint.map(|hint| shortened(for_terminal(&hint)));
         let mut text = format!("error ({}): {message}", self.code);
         if let Some(hint) = &hint {
             text = format!("{text}\nhint: {hint}");

@@ -309,7 +309,7 @@ impl Plugin {
     /// Its bytes as they are pinned, with one of its functions.
     pub(crate) fn stored(&self, function: &PluginFunction) -> StoredProgram {
         StoredProgram {
-            name: self.name().to_string(),
+            name: self.name().as_str().to_owned(),
             function: (function.door == Door::Function).then(|| function.name.clone()),
             digest: self.digest(),
             format: self.record.format,

@@ -171,6 +171,9 @@ impl Server {
     }
 }
 
+/// Fields of an answer about a success, its `success` among them.
+const USUAL_FIELDS: usize = 4;
+
 /// How an execution ended, as an answer.
 fn ended(id: ExecutionId, outcome: &Outcome, lines: &[String], children: &[ExecutionSummary]) -> Answer {
     let status = outcome.status();
@@ -190,10 +193,12 @@ fn ended(id: ExecutionId, outcome: &Outcome, lines: &[String], children: &[Execu
     if !lines.is_empty() {
         text = format!("{text}\nlog (data):\n{}", lines.join("\n"));
     }
-    let mut fields =
-        Map::from_iter([("execution_id".to_owned(), json!(id)), ("status".to_owned(), json!(status)), ("result".to_owned(), result)]);
+    let mut fields = Map::with_capacity(USUAL_FIELDS);
     // What is empty is left out: whoever reads it pays for each word.
     let mut tell = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
+    tell("execution_id", json!(id));
+    tell("status", json!(status));
+    tell("result", result);
     if let Some(next) = result_next {
         tell("next_result_offset", json!(next));
     }
