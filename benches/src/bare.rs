@@ -74,6 +74,7 @@ impl BareWasmtime {
 fn config() -> Config {
     let mut config = Config::new();
     config.concurrency_support(false).epoch_interruption(true).async_stack_zeroing(true);
+    config.max_wasm_stack(2 << 20).async_stack_size(3 << 20);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(64)
         .total_stacks(64)
@@ -92,6 +93,7 @@ fn config() -> Config {
         .max_unused_warm_slots(16)
         .linear_memory_keep_resident(2 << 20)
         .table_keep_resident(512 << 10)
+        .async_stack_keep_resident(16 << 10)
         .pagemap_scan(wasmtime::Enabled::Auto);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
