@@ -27,6 +27,9 @@ use crate::wardroom::Wardroom;
 
 /// How long answers may still take once the input has ended.
 const LAST_ANSWERS: Duration = Duration::from_millis(60);
+/// Tasks that have their turn before this thread looks at signals, timers and what woke
+/// it: while calls flood in, the end is seen after so many of them, and each step of it.
+const EVENTS_AFTER: u32 = 4;
 /// How often it is looked whether they are out.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -88,7 +91,8 @@ impl Stops {
 /// [`McpError`] where the client does not speak the protocol.
 pub async fn serve_stdio(wardroom: Arc<Wardroom>, options: ServerOptions) -> Result<(), McpError> {
     let server = Server::new(wardroom.clone(), options);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(McpError::Thread)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(EVENTS_AFTER).build();
+    let runtime = runtime.map_err(McpError::Thread)?;
     let (mut answer, answered) = oneshot::channel();
     let thread = std::thread::Builder::new().name("mcp".to_owned()).spawn(move || {
         let served = runtime.block_on(async {
