@@ -170,8 +170,8 @@ mod as_base64 {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Microseconds of processor time in the guest and in host calls on its behalf,
-    /// on the run's own thread, and no less: a turn of under a millisecond counts as
-    /// long as it lasted.
+    /// on the run's own thread: at least what they used, and at most as long as its
+    /// turns lasted, which those of under a millisecond count.
     pub cpu_us: u64,
     /// Fuel used, for runs with a fuel budget.
     pub fuel: Option<u64>,

@@ -2,7 +2,7 @@
 //! database, many in one transaction.
 //!
 //! ```text
-//!  record ─▶ append: one write(2) to journal/PID-RANDOM.a ─▶ answered
+//!  record ─▶ append: one pwrite(2) to journal/PID-RANDOM.a ─▶ answered
 //!                │
 //!                ▼ FILE_AFTER later, or before executions are read
 //!            one transaction for all lines ─▶ the file is emptied: zeros, from its
@@ -23,7 +23,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::mem;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ const REFUSED: &str = "refused";
 const SUM: usize = 8;
 /// Bytes of an emptied file that stay its own: taking fresh ones for each line costs
 /// as much as writing it.
-const KEPT: u64 = 256 * 1024;
+const ROOM: u64 = 256 * 1024;
 /// What they hold then.
 static NOTHING: [u8; 16 * 1024] = [0; 16 * 1024];
 
@@ -98,8 +98,7 @@ struct Lines {
     file: File,
     path: PathBuf,
     bytes: u64,
-    /// It ends with a part of a line that could not be taken back, or begins with one
-    /// that was filed.
+    /// After them it does hold something, which could not be taken away.
     is_torn: bool,
 }
 
@@ -128,7 +127,8 @@ impl Lines {
     /// The whole line, or nothing of it.
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         if self.is_torn {
-            return Err(io::ErrorKind::InvalidData.into());
+            self.file.set_len(self.bytes)?;
+            self.is_torn = false;
         }
         let written = self.file.write_at(line, self.bytes);
         if matches!(written, Ok(written) if written == line.len()) {
@@ -139,17 +139,14 @@ impl Lines {
         Err(written.err().unwrap_or_else(|| io::ErrorKind::StorageFull.into()))
     }
 
-    /// From its beginning on, so that whoever finds it half done knows by its first
-    /// byte that all of it was filed.
+    /// Where it cannot be done, the lines may be filed once more, and are kept once.
     fn empty(&mut self) {
-        let is_empty = if self.bytes <= KEPT && !self.is_torn { self.blank() } else { self.file.set_len(0) };
-        // Where both fail, its lines are filed once more some time, and kept once.
-        match is_empty.or_else(|_| self.file.set_len(0)) {
-            Ok(()) => (self.bytes, self.is_torn) = (0, false),
-            Err(_) => self.is_torn = true,
-        }
+        let emptied = if self.bytes <= ROOM && !self.is_torn { self.blank() } else { self.file.set_len(0) };
+        self.is_torn = emptied.or_else(|_| self.file.set_len(0)).is_err();
+        self.bytes = 0;
     }
 
+    /// From its beginning on: whoever finds it half done finds no line.
     fn blank(&self) -> io::Result<()> {
         let mut done = 0;
         while done < self.bytes {
@@ -298,12 +295,18 @@ fn parsed(line: &[u8]) -> Option<Over> {
     if checksum(json) == *sum { serde_json::from_slice(json).ok() } else { None }
 }
 
-/// The whole lines of a file, each as it was read and as it was meant. What comes
-/// after the last line break was never answered; of one that is being emptied, all
-/// was filed.
+/// The text of a file. What comes after a zero was filed, or was never a line's: no
+/// line has one.
+fn read(file: &File) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    BufReader::new(file).read_until(0, &mut text)?;
+    Ok(text)
+}
+
+/// The whole lines of a file's text, each as it was read and as it was meant. What
+/// comes after the last line break was never answered.
 fn whole(text: &[u8]) -> impl Iterator<Item = (&[u8], Option<Over>)> {
-    let is_filed = text.first() == Some(&0);
-    let end = text.iter().rposition(|byte| *byte == b'\n').filter(|_| !is_filed).unwrap_or(0);
+    let end = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
     let lines = text.get(..end).unwrap_or_default().split(|byte| *byte == b'\n');
     lines.filter(|line| !line.is_empty()).map(|line| (line, parsed(line)))
 }
@@ -391,7 +394,7 @@ impl Others {
             if own.contains(&path) || !is_of_lines(&path) {
                 continue;
             }
-            let Ok(mut file) = OpenOptions::new().read(true).write(true).custom_flags(NO_LINKS).open(&path) else { continue };
+            let Ok(file) = OpenOptions::new().read(true).write(true).custom_flags(NO_LINKS).open(&path) else { continue };
             if file.try_lock().is_ok() {
                 // Its name is its own, and not given again: what was removed is no matter.
                 if file.metadata().is_ok_and(|meta| meta.nlink() > 0) {
@@ -399,9 +402,8 @@ impl Others {
                 }
                 continue;
             }
-            let mut text = Vec::new();
             // Its process may empty it meanwhile: then all of it is in the database.
-            if file.read_to_end(&mut text).is_ok() {
+            if let Ok(text) = read(&file) {
                 lines.extend(whole(&text).filter_map(|(_, over)| over));
             }
         }
@@ -420,10 +422,9 @@ impl Others {
 }
 
 impl Left {
-    fn file(mut self, connection: &Connection, folder: &Path) -> Result<(), DbError> {
+    fn file(self, connection: &Connection, folder: &Path) -> Result<(), DbError> {
         let failed = |error| DbError::file(&self.path, error);
-        let mut text = Vec::new();
-        self.file.read_to_end(&mut text).map_err(failed)?;
+        let text = read(&self.file).map_err(failed)?;
         let mut lines = Vec::new();
         for (line, over) in whole(&text) {
             match over {
@@ -699,17 +700,24 @@ mod tests {
         }
     }
 
+    /// From now on whatever changes its file fails, until it has this one again.
+    fn read_only(lines: &mut Lines) -> File {
+        mem::replace(&mut lines.file, File::open(&lines.path).unwrap())
+    }
+
     #[test]
     fn after_a_part_of_a_line_that_stays_nothing_more_is_written() {
         let home = Home::new();
         let mut lines = Lines::make(home.0.path(), "a").unwrap();
         lines.append(b"one\n").unwrap();
+        fs::write(&lines.path, "one\ntw").unwrap();
         lines.is_torn = true;
-        assert!(lines.append(b"two\n").is_err());
-        assert_eq!(fs::read(&lines.path).unwrap(), b"one\n");
-        lines.empty();
-        lines.append(b"two\n").unwrap();
-        assert_eq!(fs::read(&lines.path).unwrap(), b"two\n");
+        let writable = read_only(&mut lines);
+        lines.append(b"two\n").unwrap_err();
+        lines.append(b"two\n").unwrap_err();
+        lines.file = writable;
+        lines.append(b"3\n").unwrap();
+        assert_eq!(fs::read(&lines.path).unwrap(), b"one\n3\n");
     }
 
     #[test]
@@ -718,29 +726,29 @@ mod tests {
         let mut lines = Lines::make(home.0.path(), "a").unwrap();
         let [first, second] = fresh().map(line_of);
         let found = |lines: &Lines| fs::read(&lines.path).unwrap();
+        let text = |lines: &Lines| read(&File::open(&lines.path).unwrap()).unwrap();
         // More than is blanked at once.
         let many = NOTHING.len() / first.len() + 2;
         for _ in 0..many {
             lines.append(&first).unwrap();
         }
-        assert_eq!(whole(&found(&lines)).count(), many);
+        assert_eq!(whole(&text(&lines)).count(), many);
         lines.empty();
         assert_eq!(found(&lines), vec![0; first.len() * many]);
         lines.append(&second).unwrap();
-        let text = found(&lines);
-        let ids: Vec<_> = whole(&text).map(|(_, over)| over.unwrap()).collect();
-        assert!(ids.len() == 1 && text.starts_with(&second) && text.len() == first.len() * many);
-        lines.append(&vec![b'x'; usize::try_from(KEPT).unwrap()]).unwrap();
+        assert_eq!(whole(&text(&lines)).map(|(line, over)| over.map(|_| line.len())).collect::<Vec<_>>(), [Some(second.len() - 1)]);
+        assert!(found(&lines).starts_with(&second) && found(&lines).len() == first.len() * many);
+        lines.append(&vec![b'x'; usize::try_from(ROOM).unwrap()]).unwrap();
         lines.empty();
         assert_eq!(found(&lines), b"", "a long one is cut");
         lines.append(&second).unwrap();
         assert_eq!(found(&lines), second);
-        // Of one that can be neither blanked nor cut, nobody knows how it begins.
-        let writable = std::mem::replace(&mut lines.file, File::open(&lines.path).unwrap());
+        // One that can be neither blanked nor cut takes no line before it is.
+        let writable = read_only(&mut lines);
         lines.empty();
-        lines.file = writable;
         lines.append(&first).unwrap_err();
-        lines.empty();
+        lines.file = writable;
+        assert_eq!(found(&lines), second);
         lines.append(&first).unwrap();
         assert_eq!(found(&lines), first);
     }

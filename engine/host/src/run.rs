@@ -537,8 +537,9 @@ impl Turn {
 }
 
 impl Stopwatch {
-    /// Of a turn that lasted, what the thread used since it was last asked, and no
-    /// more than the turn took: others may have had the processor meanwhile.
+    /// Of a turn that lasted, what the thread used since it was last asked, which is
+    /// more than this turn did where shorter ones came between, and no more than the
+    /// turn took: others may have had the processor meanwhile.
     fn end(&mut self, turn: &Turn, now: Instant) {
         let took = now.duration_since(turn.begun);
         self.used += if took < SHORT_TURN {
