@@ -710,7 +710,7 @@ mod tests {
         let home = Home::new();
         let mut lines = Lines::make(home.0.path(), "a").unwrap();
         lines.append(b"one\n").unwrap();
-        fs::write(&lines.path, "one\ntw").unwrap();
+        fs::write(&lines.path, "one\nlonger tha").unwrap();
         lines.is_torn = true;
         let writable = read_only(&mut lines);
         lines.append(b"two\n").unwrap_err();
@@ -743,12 +743,12 @@ mod tests {
         assert_eq!(found(&lines), b"", "a long one is cut");
         lines.append(&second).unwrap();
         assert_eq!(found(&lines), second);
-        // One that can be neither blanked nor cut takes no line before it is.
+        // One that can be neither blanked nor cut is cut before it takes a line.
+        lines.append(&second).unwrap();
         let writable = read_only(&mut lines);
         lines.empty();
-        lines.append(&first).unwrap_err();
         lines.file = writable;
-        assert_eq!(found(&lines), second);
+        assert_eq!(whole(&text(&lines)).count(), 2);
         lines.append(&first).unwrap();
         assert_eq!(found(&lines), first);
     }
