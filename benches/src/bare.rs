@@ -3,12 +3,12 @@
 
 use rusqlite::{Connection, params};
 use wasmtime::component::{Component, Func, InstancePre, Linker, ResourceTable, Val};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
+use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::Failed;
 
-/// One engine and one component on it: pooled, copy-on-write, linked before.
+/// One engine, set as ours is, and one component on it, linked before.
 pub(crate) struct BareWasmtime {
     engine: Engine,
     pre: InstancePre<BareState>,
@@ -39,7 +39,7 @@ const TASK: &str = "wardroom:automation/task@0.1.0";
 
 impl BareWasmtime {
     pub(crate) fn new(component: &[u8], door: Door) -> Result<Self, Failed> {
-        let engine = Engine::new(&config())?;
+        let engine = Engine::new(&wardroom_host::bench::config())?;
         let component = Component::new(&engine, component)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -68,35 +68,6 @@ impl BareWasmtime {
         }
         Ok(())
     }
-}
-
-/// The settings of `engine/host/src/engine.rs`, without our limits in front.
-fn config() -> Config {
-    let mut config = Config::new();
-    config.concurrency_support(false).epoch_interruption(true).async_stack_zeroing(true);
-    config.max_wasm_stack(2 << 20).async_stack_size(3 << 20);
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(64)
-        .total_stacks(64)
-        .total_core_instances(64 * 40)
-        .total_memories(64 * 8)
-        .total_tables(64 * 16)
-        .max_core_instances_per_component(40)
-        .max_memories_per_component(8)
-        .max_tables_per_component(16)
-        .max_memories_per_module(8)
-        .max_tables_per_module(16)
-        .max_component_instance_size(10 << 20)
-        .max_core_instance_size(10 << 20)
-        .table_elements(100_000)
-        .max_memory_size(4 << 30)
-        .max_unused_warm_slots(16)
-        .linear_memory_keep_resident(2 << 20)
-        .table_keep_resident(512 << 10)
-        .async_stack_keep_resident(16 << 10)
-        .pagemap_scan(wasmtime::Enabled::Auto);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    config
 }
 
 /// A table with what an execution's record holds, its key and no other index.

@@ -93,6 +93,13 @@ pub(crate) fn base_config(kind: EngineKind) -> Config {
     config
 }
 
+/// The same, with instances out of a pool.
+pub(crate) fn pooled_config(kind: EngineKind) -> Config {
+    let mut config = base_config(kind);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    config
+}
+
 /// An engine with everything linked.
 pub(crate) struct Sandbox {
     pub(crate) engine: Engine,
@@ -105,11 +112,9 @@ pub(crate) struct Sandbox {
 
 impl Sandbox {
     fn new(kind: EngineKind) -> Result<Self, HostError> {
-        let mut pooled = base_config(kind);
-        pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
         // A machine with less address space (a container's limit) cannot
         // reserve the pool; instances on demand are slower and otherwise equal.
-        let pooled = Engine::new(&pooled).ok();
+        let pooled = Engine::new(&pooled_config(kind)).ok();
         let (engine, pooled) = match pooled {
             Some(engine) => (engine, true),
             None => (Engine::new(&base_config(kind)).map_err(|error| HostError::engine(&error))?, false),

@@ -45,6 +45,19 @@ pub mod fuzz {
     }
 }
 
+#[doc(hidden)]
+pub mod bench {
+    //! For benches only: what bare wasmtime is set to, so that it is as ours.
+
+    use crate::engine::{EngineKind, pooled_config};
+
+    /// The settings that a run without a fuel budget has.
+    #[must_use]
+    pub fn config() -> wasmtime::Config {
+        pooled_config(EngineKind::Epoch)
+    }
+}
+
 pub use describe::Described;
 pub use engine::{EngineKind, MAX_PARALLEL_RUNS};
 pub use error::HostError;
