@@ -42,8 +42,8 @@ pub(crate) const BARE: &str = "__bare-mcp";
 pub(crate) const BARE_WITH_ROWS: &str = "__bare-mcp-with-rows";
 /// The same with one line at the end of a file instead of the rows.
 pub(crate) const BARE_WITH_LINE: &str = "__bare-mcp-with-line";
-/// Bytes of that line: of a short execution's in our journal.
-const LINE: [u8; 1067] = [b'x'; 1067];
+/// Bytes of that line: of a short execution's entry in our journal.
+const LINE: [u8; 611] = [b'x'; 611];
 /// The tool that is called.
 const TOOL: &str = "plugin-0__nothing";
 /// Tools of the list, each of a plugin of its own.

@@ -8,7 +8,6 @@ use rusqlite::types::{FromSql, ToSqlOutput};
 use rusqlite::{Row, ToSql};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
 use wardroom_core::clock::Timestamp;
 
 use crate::DbError;
@@ -19,28 +18,6 @@ pub(crate) fn integer(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// A value's JSON, which is part of other JSON as it is: nothing in it is escaped
-/// once more.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Json(Box<RawValue>);
-
-impl Json {
-    pub(crate) fn of(column: &'static str, value: &impl Serialize) -> Result<Self, DbError> {
-        to_raw_value(value).map(Self).map_err(|source| DbError::Encode { column, source: Arc::new(source) })
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        self.0.get()
-    }
-}
-
-impl ToSql for Json {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.text().into())
-    }
-}
-
 /// A value as its own text, which is made where the column is written.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -49,6 +26,18 @@ pub(crate) struct Text<T>(pub(crate) T);
 impl<T: Display> ToSql for Text<T> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(self.0.to_string().into())
+    }
+}
+
+/// A value as JSON, which is made where the column is written.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: Serialize> ToSql for Json<T> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let text = serde_json::to_string(&self.0).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        Ok(text.into())
     }
 }
 

@@ -102,6 +102,9 @@ pub enum DbError {
         /// What the encoder said.
         source: Arc<serde_json::Error>,
     },
+    /// A row cannot be packed, or what was packed is none: a bug of ours.
+    #[error("a row cannot be handed to the database's writer: {0}")]
+    Packed(String),
     /// Executions of this process wait to be written, and what writes is held up.
     #[error("the last executions are not in the database yet: another write takes long")]
     JournalBusy,

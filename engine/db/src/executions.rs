@@ -25,7 +25,8 @@ use crate::column::{
     Json, Text, count, from_json, integer, json, optional_count, optional_json, optional_parsed, optional_time, optional_word, parsed,
     plain, time, word,
 };
-use crate::journal::Appended;
+use crate::journal::{Appended, Entry};
+use crate::packed::{packed, unpacked};
 use crate::status::before;
 use crate::writer::Answer;
 use crate::{Database, DbError, log_lines, queue, state};
@@ -193,10 +194,13 @@ impl Database {
     /// [`DbError::UnknownExecution`] or [`DbError::IllegalMove`] where it does
     /// not any more.
     pub fn start(&self, start: &StartRow<'_>) -> Answer<()> {
-        match Started::encode(start) {
-            Ok(started) => self.write_short(move |connection| match started.is_queued {
-                true => begin(connection, &started).map(drop),
-                false => insert(connection, &started, &Standing::RUNNING).map(drop),
+        match Started::of(start).and_then(|started| packed(&started)) {
+            Ok(row) => self.write_short(move |connection| {
+                let started: Started<'_> = unpacked(&row)?;
+                match started.is_queued {
+                    true => begin(connection, &started).map(drop),
+                    false => insert(connection, &started, &Standing::RUNNING).map(drop),
+                }
             }),
             Err(error) => Answer::known(Err(error)),
         }
@@ -209,8 +213,9 @@ impl Database {
     /// The answer is [`DbError::UnknownExecution`] where it never started, or
     /// [`DbError::IllegalMove`] where it ended already.
     pub fn finish(&self, id: ExecutionId, attempt: u32, ending: Ending<'_>) -> Answer<Sequel> {
-        match Ended::encode(ending) {
-            Ok(ended) => self.write_short(move |connection| {
+        match Ended::of(&ending).and_then(|ended| packed(&ended)) {
+            Ok(ending) => self.write_short(move |connection| {
+                let ended: Ended<'_> = unpacked(&ending)?;
                 let row = change_status(connection, id, attempt, &ended.standing)?;
                 ended.keep(connection, row.serial, &row.subject)
             }),
@@ -228,18 +233,12 @@ impl Database {
     /// recorded already; of two in the journal the first is kept, and that is not
     /// answered.
     pub fn record(&self, start: &StartRow<'_>, ending: Ending<'_>) -> Answer<Sequel> {
-        let over = match Over::encode(start, ending) {
-            Ok(over) => Box::new(over),
-            Err(error) => return Answer::known(Err(error)),
-        };
-        let over = match over.may_wait() {
-            true => match self.append(over) {
-                Appended::Not(over) => over,
-                Appended::First | Appended::Another => return Answer::known(Ok(Sequel::None)),
-            },
-            false => over,
-        };
-        self.write_short(move |connection| over.insert(connection))
+        let entry = Over::of(start, &ending).and_then(|over| Ok((over.may_wait(), Entry::of(&over)?)));
+        match entry {
+            Ok((true, entry)) if self.append(&entry) != Appended::Not => Answer::known(Ok(Sequel::None)),
+            Ok((_, entry)) => self.write_short(move |connection| entry.over()?.insert(connection)),
+            Err(error) => Answer::known(Err(error)),
+        }
     }
 
     /// Marks what a dead process left running as interrupted, and answers which
@@ -386,7 +385,7 @@ pub(crate) struct Moved {
     pub(crate) subject: String,
 }
 
-pub(crate) fn change_status(connection: &Connection, id: ExecutionId, attempt: u32, standing: &Standing) -> Result<Moved, DbError> {
+pub(crate) fn change_status(connection: &Connection, id: ExecutionId, attempt: u32, standing: &Standing<'_>) -> Result<Moved, DbError> {
     let id_text = id.to_string();
     let [from, or_from] = sources(standing.status);
     let status: [&dyn ToSql; 1] = [&standing.status.name()];
@@ -415,7 +414,7 @@ fn sources(to: Status) -> [Option<&'static str>; 2] {
     [from.next(), from.next()]
 }
 
-fn begin(connection: &Connection, started: &Started) -> Result<(), DbError> {
+fn begin(connection: &Connection, started: &Started<'_>) -> Result<(), DbError> {
     let [from, or_from] = sources(Status::Running);
     let begun = connection.prepare_cached(BEGIN)?.execute(params![
         Status::Running.name(),
@@ -453,7 +452,7 @@ pub(crate) fn empty_queue(connection: &Connection, subject: &str, reason: &str, 
     Ok(())
 }
 
-fn insert(connection: &Connection, started: &Started, standing: &Standing) -> Result<i64, DbError> {
+fn insert(connection: &Connection, started: &Started<'_>, standing: &Standing<'_>) -> Result<i64, DbError> {
     let status: [&dyn ToSql; 1] = [&standing.status.name()];
     let params = params_from_iter(started.columns().into_iter().chain(status).chain(standing.columns()));
     match connection.prepare_cached(INSERT)?.insert(params) {
@@ -473,18 +472,18 @@ pub(crate) fn is_unique_violation(error: &rusqlite::Error) -> bool {
 /// A start row as its columns, made on the caller's thread: the writer's time
 /// is everybody's.
 #[derive(Debug, Serialize, Deserialize)]
-struct Started {
+struct Started<'a> {
     id: Text<ExecutionId>,
     attempt: u32,
-    trigger: Cow<'static, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    task: Option<String>,
-    subject: String,
-    program: String,
+    trigger: &'a str,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    task: Option<&'a str>,
+    subject: &'a str,
+    program: &'a str,
     digest: Text<Digest>,
-    holder: String,
+    holder: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    session: Option<String>,
+    session: Option<&'a str>,
     created_ms: i64,
     started_ms: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -498,23 +497,25 @@ struct Started {
     is_queued: bool,
     /// Of a task's run, what follows is to be looked at.
     followed: bool,
-    params: Json,
-    access: Json,
-    limits: Json,
+    #[serde(borrow)]
+    params: Cow<'a, str>,
+    #[serde(borrow)]
+    access: Cow<'a, str>,
+    limits: Json<Limits>,
 }
 
-impl Started {
-    fn encode(start: &StartRow<'_>) -> Result<Self, DbError> {
+impl<'a> Started<'a> {
+    fn of(start: &StartRow<'a>) -> Result<Self, DbError> {
         Ok(Self {
             id: Text(start.id),
             attempt: start.attempt,
-            trigger: start.trigger.name().into(),
-            task: start.task.map(str::to_owned),
-            subject: start.subject.to_owned(),
-            program: start.program.to_owned(),
+            trigger: start.trigger.name(),
+            task: start.task,
+            subject: start.subject,
+            program: start.program,
             digest: Text(start.digest),
-            holder: start.holder.to_owned(),
-            session: start.session.map(str::to_owned),
+            holder: start.holder,
+            session: start.session,
             created_ms: start.created_at.ms(),
             started_ms: start.started_at.ms(),
             scheduled_for_ms: start.scheduled_for.map(Timestamp::ms),
@@ -523,9 +524,9 @@ impl Started {
             root: start.caller.map(|caller| Text(caller.root)),
             is_queued: start.is_queued,
             followed: start.task.is_none(),
-            params: Json::of("params", start.params)?,
-            access: Json::of("access", start.access)?,
-            limits: Json::of("limits", start.limits)?,
+            params: json("params", start.params)?.into(),
+            access: json("access", start.access)?.into(),
+            limits: Json(start.limits.clone()),
         })
     }
 
@@ -557,28 +558,30 @@ impl Started {
 
 /// The columns that a move sets, beside the status itself.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Standing {
+pub(crate) struct Standing<'a> {
     status: Status,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     finished_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    failure_kind: Option<Cow<'static, str>>,
+    failure_kind: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    blame: Option<Cow<'static, str>>,
+    blame: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    result_kind: Option<Cow<'static, str>>,
+    result_kind: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<Kept>,
+    result: Option<Kept<'a>>,
     cpu_us: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     fuel: Option<i64>,
     peak_memory: i64,
-    hosts: Cow<'static, str>,
-    refusals: Cow<'static, str>,
+    #[serde(borrow)]
+    hosts: Cow<'a, str>,
+    #[serde(borrow)]
+    refusals: Cow<'a, str>,
     log_truncated: bool,
     output_truncated: bool,
     redactions: i64,
@@ -591,7 +594,7 @@ fn list<T: Serialize>(column: &'static str, values: &[T]) -> Result<Cow<'static,
     Ok(if values.is_empty() { EMPTY.into() } else { json(column, &values)?.into() })
 }
 
-impl Standing {
+impl<'a> Standing<'a> {
     const RUNNING: Self = Self {
         status: Status::Running,
         reason: None,
@@ -612,7 +615,7 @@ impl Standing {
     };
 
     /// Of one that leaves the queue without having run.
-    pub(crate) fn never_ran(status: Status, reason: Option<String>, now: Timestamp) -> Self {
+    pub(crate) fn never_ran(status: Status, reason: Option<&'a str>, now: Timestamp) -> Self {
         Self { status, reason, finished_ms: Some(now.ms()), ..Self::RUNNING }
     }
 
@@ -621,14 +624,14 @@ impl Standing {
         Ok(Self {
             status: failure.status(),
             finished_ms: Some(now.ms()),
-            failure_kind: Some(failure.kind.name().into()),
-            blame: Some(failure.blame().name().into()),
+            failure_kind: Some(failure.kind.name()),
+            blame: Some(failure.blame().name()),
             failure: Some(json("failure", failure)?),
             ..Self::RUNNING
         })
     }
 
-    fn encode(ending: &Ending<'_>) -> Result<Self, DbError> {
+    fn of(ending: &Ending<'a>) -> Result<Self, DbError> {
         let (outcome, usage) = (ending.outcome, &ending.outcome.usage);
         let failure = outcome.ending.as_ref().err();
         let output = outcome.ending.as_ref().ok().or(outcome.partial_output.as_ref());
@@ -637,10 +640,10 @@ impl Standing {
             status: outcome.status(),
             reason: None,
             finished_ms: Some(ending.finished_at.ms()),
-            failure_kind: failure.map(|failure| failure.kind.name().into()),
-            blame: failure.map(|failure| failure.blame().name().into()),
+            failure_kind: failure.map(|failure| failure.kind.name()),
+            blame: failure.map(|failure| failure.blame().name()),
             failure: failure.map(|failure| json("failure", failure)).transpose()?,
-            result_kind: result_kind.map(Cow::Borrowed),
+            result_kind,
             result,
             cpu_us: integer(usage.cpu_us),
             fuel: usage.fuel.map(integer),
@@ -681,35 +684,22 @@ impl Standing {
 /// its old name as an alias, a new one a default. What is not there is left out:
 /// whoever waits for a short run waits for its line.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Over {
-    started: Started,
-    ended: Ended,
+pub(crate) struct Over<'a> {
+    #[serde(borrow)]
+    started: Started<'a>,
+    ended: Ended<'a>,
 }
 
-impl Over {
-    pub(crate) fn encode(start: &StartRow<'_>, ending: Ending<'_>) -> Result<Self, DbError> {
-        Ok(Self { started: Started::encode(start)?, ended: Ended::encode(ending)? })
+impl<'a> Over<'a> {
+    pub(crate) fn of(start: &StartRow<'a>, ending: &'a Ending<'_>) -> Result<Self, DbError> {
+        Ok(Self { started: Started::of(start)?, ended: Ended::of(ending)? })
     }
 
     /// Whether it can be written some time later: nothing follows from it, and
     /// whoever asks for what it left asks for executions.
     fn may_wait(&self) -> bool {
-        let Started { is_queued, followed, attempt, subject, .. } = &self.started;
-        let is_free = *followed && !is_queued && *attempt == 1 && TaskId::of_subject(subject).is_none();
-        is_free && self.ended.state_changes.is_empty()
-    }
-
-    /// About so many bytes of text, which it does not make for it.
-    pub(crate) fn bytes(&self) -> usize {
-        let Self { started, ended: Ended { standing, lines, .. } } = self;
-        let result = match &standing.result {
-            Some(Kept::Text(text)) => text.len(),
-            Some(Kept::Bytes(bytes)) => bytes.len(),
-            None => 0,
-        };
-        let long = [started.params.text(), started.access.text(), started.limits.text(), &started.program, &started.subject];
-        let more = [standing.hosts.len(), standing.refusals.len(), standing.failure.as_ref().map_or(0, String::len), result];
-        long.into_iter().map(str::len).chain(more).chain(lines.iter().map(|line| line.text.len())).sum()
+        let Started { is_queued, followed, attempt, subject, .. } = self.started;
+        followed && !is_queued && attempt == 1 && TaskId::of_subject(subject).is_none() && self.ended.state_changes.is_empty()
     }
 
     pub(crate) fn insert(&self, connection: &Connection) -> Result<Sequel, DbError> {
@@ -719,7 +709,7 @@ impl Over {
             return self.finish(connection);
         }
         let serial = insert(connection, started, &ended.standing)?;
-        ended.keep(connection, serial, &started.subject)
+        ended.keep(connection, serial, started.subject)
     }
 
     /// The end alone, of one whose start row is there after all.
@@ -732,21 +722,22 @@ impl Over {
 
 /// An ending as its columns and the rows that go with it.
 #[derive(Debug, Serialize, Deserialize)]
-struct Ended {
-    standing: Standing,
-    lines: Vec<LogLine>,
-    state_changes: Vec<(String, Option<String>)>,
+struct Ended<'a> {
+    #[serde(borrow)]
+    standing: Standing<'a>,
+    lines: Cow<'a, [LogLine]>,
+    state_changes: Cow<'a, [(String, Option<String>)]>,
 }
 
-impl Ended {
-    fn encode(ending: Ending<'_>) -> Result<Self, DbError> {
-        let standing = Standing::encode(&ending)?;
+impl<'a> Ended<'a> {
+    fn of(ending: &'a Ending<'_>) -> Result<Self, DbError> {
+        let standing = Standing::of(ending)?;
         let state_changes = match standing.status {
-            Status::Success => ending.outcome.state_changes.clone(),
+            Status::Success => ending.outcome.state_changes.as_slice(),
             // What a run that failed wanted to keep is not kept.
-            _ => Vec::new(),
+            _ => &[],
         };
-        Ok(Self { standing, lines: ending.lines, state_changes })
+        Ok(Self { standing, lines: Cow::Borrowed(&ending.lines), state_changes: Cow::Borrowed(state_changes) })
     }
 
     fn keep(&self, connection: &Connection, serial: i64, subject: &str) -> Result<Sequel, DbError> {
@@ -773,22 +764,22 @@ fn is_of_removed_task(connection: &Connection, subject: &str) -> Result<bool, Db
 }
 
 /// An output as the columns `result_kind` and `result`.
-fn stored(output: &Output) -> Result<(&'static str, Kept), DbError> {
+fn stored(output: &Output) -> Result<(&'static str, Kept<'_>), DbError> {
     Ok(match output {
-        Output::Json(value) => ("json", Kept::Text(json("result", value)?)),
-        Output::Text(text) => ("text", Kept::Text(text.clone())),
-        Output::Bytes(bytes) => ("bytes", Kept::Bytes(bytes.clone())),
+        Output::Json(value) => ("json", Kept::Text(json("result", value)?.into())),
+        Output::Text(text) => ("text", Kept::Text(text.into())),
+        Output::Bytes(bytes) => ("bytes", Kept::Bytes(bytes.into())),
     })
 }
 
 /// An output as the column `result` has it.
 #[derive(Debug, Serialize, Deserialize)]
-enum Kept {
-    Text(String),
-    Bytes(Vec<u8>),
+enum Kept<'a> {
+    Text(#[serde(borrow)] Cow<'a, str>),
+    Bytes(#[serde(borrow, with = "serde_bytes")] Cow<'a, [u8]>),
 }
 
-impl ToSql for Kept {
+impl ToSql for Kept<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         match self {
             Self::Text(text) => text.to_sql(),
@@ -1052,11 +1043,11 @@ mod tests {
             let failure = matches!(to, Failed | Timeout);
             let standing = move || Standing {
                 status: to,
-                reason: Some("r".to_owned()),
+                reason: Some("r"),
                 finished_ms: (!matches!(to, Queued | Running)).then_some(9),
                 failure: failure.then(|| "{}".to_owned()),
-                failure_kind: failure.then_some("failed".into()),
-                blame: failure.then_some("guest".into()),
+                failure_kind: failure.then_some("failed"),
+                blame: failure.then_some("guest"),
                 ..Standing::RUNNING
             };
             let moved = database.write(move |connection| change_status(connection, id, 1, &standing()).map(drop)).await;

@@ -1,29 +1,32 @@
-//! Executions that are over, kept as lines of a file until they are filed in the
+//! Executions that are over, kept as entries of a file until they are filed in the
 //! database, many in one transaction.
 //!
 //! ```text
 //!  record ─▶ append: one pwrite(2) to journal/PID-RANDOM.a ─▶ answered
 //!                │
 //!                ▼ FILE_AFTER later, or before executions are read
-//!            one transaction for all lines ─▶ the file is emptied: zeros, from its
-//!                                             beginning on
+//!            one transaction for all entries ─▶ the file is emptied: zeros, from its
+//!                                               beginning on
+//!
+//!  an entry: length (4 bytes)  CRC-32 (4 bytes)  row (length bytes)  line break
+//!            both with the lowest byte first     packed.rs           it is whole
 //! ```
 //!
 //! A row of `executions` stands in half a dozen indexes, and a commit writes every
 //! page that it touched, so that one row by itself costs more than a short run.
-//! Many rows touch the same pages. A line survives what a commit survives that is
+//! Many rows touch the same pages. An entry survives what a commit survives that is
 //! not synced: the death of the process, not that of the machine. So nothing is
 //! kept here where the operator wants more ([`Durability`](crate::Durability)), and
 //! nothing from which anything follows: a run of a task, or one that left state.
 //!
-//! There are two files, so that one takes lines while the other is filed. Their
+//! There are two files, so that one takes entries while the other is filed. Their
 //! process holds a lock on both (flock(2)) while it lives, and it alone empties them
 //! then; whoever reads executions files what lies in any of them, and removes those
-//! of the dead. Lines may be filed twice and are kept once: an attempt has one row.
+//! of the dead. Entries may be filed twice and are kept once: an attempt has one row.
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, BufReader, Read as _, Write as _};
 use std::mem;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -32,39 +35,77 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use rusqlite::Connection;
+use serde::Serialize;
 
 use crate::DbError;
 use crate::executions::Over;
+use crate::packed::{USUAL, pack, unpacked};
 use crate::writer::run;
 
-/// How long a line waits to be filed with others. With longer, each transaction has
+/// How long an entry waits to be filed with others. With longer, each transaction has
 /// more of them, and whoever runs beside it waits longer for the processor.
 pub(crate) const FILE_AFTER: Duration = Duration::from_millis(3);
-/// Lines that wait at most; what comes then is written as anything else is.
-const MAX_WAITING: usize = 1024;
-/// Bytes of a line at most: a long record gains nothing by waiting for others.
-const MAX_LINE: usize = 16 * 1024;
-/// Bytes of a file at most.
-const MAX_FILE: u64 = (MAX_WAITING * MAX_LINE) as u64;
+/// Bytes of an entry at most: a long record gains nothing by waiting for others.
+const MAX_ENTRY: usize = 16 * 1024;
+/// Bytes of a file at most; what comes then is written as anything else is.
+const MAX_FILE: u64 = 1024 * 1024;
 /// Tries to make a file that nobody looks at before it is locked.
 const MAX_TRIES: usize = 16;
 /// How the two files of a process end.
 const ENDINGS: [&str; 2] = ["a", "b"];
-/// Where lines go that cannot be filed, so that nothing is lost.
+/// Where entries go that cannot be filed, so that nothing is lost: as lines of JSON.
 const REFUSED: &str = "refused";
-/// Characters of a line's checksum, before its JSON.
-const SUM: usize = 8;
-/// Bytes of an emptied file that stay its own: taking fresh ones for each line costs
+/// Bytes before an entry's row.
+const HEAD: usize = 8;
+/// What follows its row.
+const END: u8 = b'\n';
+/// Bytes of an emptied file that stay its own: taking fresh ones for each entry costs
 /// as much as writing it.
 const ROOM: u64 = 256 * 1024;
-/// What they hold then.
+/// Bytes of memory that are kept for the next entries.
+const KEPT: usize = 256 * 1024;
+/// What an emptied file holds.
 static NOTHING: [u8; 16 * 1024] = [0; 16 * 1024];
 
-/// The lines of this process.
+/// An execution that is over, as the journal has it.
+#[derive(Debug)]
+pub(crate) struct Entry(Vec<u8>);
+
+impl Entry {
+    pub(crate) fn of(over: &Over<'_>) -> Result<Self, DbError> {
+        let mut bytes = Vec::with_capacity(USUAL);
+        bytes.extend_from_slice(&[0; HEAD]);
+        pack(over, &mut bytes)?;
+        if let Some((head, row)) = bytes.split_first_chunk_mut::<HEAD>() {
+            // One that is too long for this is too long for a file, too.
+            let length = u32::try_from(row.len()).unwrap_or(u32::MAX);
+            *head = head_of(length, crc32fast::hash(row));
+        }
+        bytes.push(END);
+        Ok(Self(bytes))
+    }
+
+    pub(crate) fn over(&self) -> Result<Over<'_>, DbError> {
+        unpacked(self.0.get(HEAD..self.0.len().saturating_sub(1)).unwrap_or_default())
+    }
+}
+
+fn head_of(length: u32, sum: u32) -> [u8; HEAD] {
+    let [a, b, c, d] = length.to_le_bytes();
+    let [e, f, g, h] = sum.to_le_bytes();
+    [a, b, c, d, e, f, g, h]
+}
+
+/// The length and the checksum of a row.
+fn parts_of([a, b, c, d, e, f, g, h]: [u8; HEAD]) -> (usize, u32) {
+    (usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX), u32::from_le_bytes([e, f, g, h]))
+}
+
+/// The entries of this process.
 #[derive(Debug)]
 pub(crate) struct Journal {
     folder: PathBuf,
-    /// Held while a line is written; never while the database is.
+    /// Held while an entry is written; never while the database is.
     kept: Mutex<Kept>,
 }
 
@@ -72,13 +113,13 @@ pub(crate) struct Journal {
 struct Kept {
     files: Files,
     /// What the first file holds.
-    waiting: Vec<Over>,
+    waiting: Vec<u8>,
     /// What the other holds, where filing it failed.
-    unfiled: Vec<Over>,
+    unfiled: Vec<u8>,
     /// Some of it is being filed, and in neither of them.
     is_filing: bool,
-    /// The last line, for its place.
-    line: Vec<u8>,
+    /// Its place is for what waits next.
+    spare: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -86,15 +127,15 @@ enum Files {
     /// Nobody needed them yet.
     #[default]
     None,
-    /// The first of them takes lines, the other is filed.
-    Some([Lines; 2]),
+    /// The first of them takes entries, the other is filed.
+    Some([Entries; 2]),
     /// They could not be made, and are not tried for again.
     Never,
 }
 
-/// A file of lines, locked. After them it holds nothing but zeros.
+/// A file of entries, locked. After them it holds nothing but zeros.
 #[derive(Debug)]
-struct Lines {
+struct Entries {
     file: File,
     path: PathBuf,
     bytes: u64,
@@ -102,7 +143,7 @@ struct Lines {
     is_torn: bool,
 }
 
-impl Lines {
+impl Entries {
     /// Under a name of its own, which nobody had before: whoever found a file under
     /// it, unlocked and empty, may still remove that.
     fn make(folder: &Path, ending: &str) -> io::Result<Self> {
@@ -124,29 +165,29 @@ impl Lines {
         Err(io::Error::other("others remove it each time"))
     }
 
-    /// The whole line, or nothing of it.
-    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+    /// The whole entry, or nothing of it.
+    fn append(&mut self, entry: &[u8]) -> io::Result<()> {
         if self.is_torn {
             self.file.set_len(self.bytes)?;
             self.is_torn = false;
         }
-        let written = self.file.write_at(line, self.bytes);
-        if matches!(written, Ok(written) if written == line.len()) {
-            self.bytes = self.bytes.saturating_add(line.len() as u64);
+        let written = self.file.write_at(entry, self.bytes);
+        if matches!(written, Ok(written) if written == entry.len()) {
+            self.bytes = self.bytes.saturating_add(entry.len() as u64);
             return Ok(());
         }
         self.is_torn = self.file.set_len(self.bytes).is_err();
         Err(written.err().unwrap_or_else(|| io::ErrorKind::StorageFull.into()))
     }
 
-    /// Where it cannot be done, the lines may be filed once more, and are kept once.
+    /// Where it cannot be done, the entries may be filed once more, and are kept once.
     fn empty(&mut self) {
         let emptied = if self.bytes <= ROOM && !self.is_torn { self.blank() } else { self.file.set_len(0) };
         self.is_torn = emptied.or_else(|_| self.file.set_len(0)).is_err();
         self.bytes = 0;
     }
 
-    /// From its beginning on: whoever finds it half done finds no line.
+    /// From its beginning on: whoever finds it half done finds no entry.
     fn blank(&self) -> io::Result<()> {
         let mut done = 0;
         while done < self.bytes {
@@ -159,14 +200,15 @@ impl Lines {
     }
 }
 
-/// What became of a line.
+/// What became of an entry.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Appended {
     /// It is the first that waits: somebody has to file it.
     First,
     /// It waits with others.
     Another,
     /// It is to be written as anything else is.
-    Not(Box<Over>),
+    Not,
 }
 
 impl Journal {
@@ -179,21 +221,21 @@ impl Journal {
     }
 
     /// Keeps an execution that is over, durably.
-    pub(crate) fn append(&self, over: Box<Over>) -> Appended {
+    pub(crate) fn append(&self, Entry(entry): &Entry) -> Appended {
         let mut kept = self.kept();
-        if over.bytes() >= MAX_LINE || kept.waiting.len() >= MAX_WAITING || !kept.unfiled.is_empty() {
-            return Appended::Not(over);
+        if entry.len() > MAX_ENTRY || !kept.unfiled.is_empty() {
+            return Appended::Not;
         }
         if matches!(kept.files, Files::None) {
             kept.files = make_files(&self.folder).map_or(Files::Never, Files::Some);
         }
-        let Kept { files: Files::Some([taking, _]), line, .. } = &mut *kept else { return Appended::Not(over) };
-        let is_line = write_line(line, &over).is_some() && line.len() <= MAX_LINE;
-        if !is_line || taking.append(line).is_err() {
-            return Appended::Not(over);
+        let Kept { files: Files::Some([taking, _]), waiting, .. } = &mut *kept else { return Appended::Not };
+        if taking.bytes.saturating_add(entry.len() as u64) > MAX_FILE || taking.append(entry).is_err() {
+            return Appended::Not;
         }
-        kept.waiting.push(*over);
-        if kept.waiting.len() == 1 { Appended::First } else { Appended::Another }
+        let is_first = waiting.is_empty();
+        waiting.extend_from_slice(entry);
+        if is_first { Appended::First } else { Appended::Another }
     }
 
     /// Files all that waits. The caller holds the connection, and so nobody else
@@ -209,29 +251,40 @@ impl Journal {
         filed
     }
 
-    fn file_both(&self, connection: &Connection, unfiled: Vec<Over>) -> Result<(), DbError> {
+    fn file_both(&self, connection: &Connection, unfiled: Vec<u8>) -> Result<(), DbError> {
         if !unfiled.is_empty() {
             self.file_those(connection, unfiled)?;
         }
         let fresh = {
             let mut kept = self.kept();
+            let kept = &mut *kept;
             if let Files::Some([taking, other]) = &mut kept.files {
                 mem::swap(taking, other);
             }
-            mem::take(&mut kept.waiting)
+            mem::replace(&mut kept.waiting, mem::take(&mut kept.spare))
         };
         if fresh.is_empty() { Ok(()) } else { self.file_those(connection, fresh) }
     }
 
-    fn file_those(&self, connection: &Connection, mut lines: Vec<Over>) -> Result<(), DbError> {
-        let filed = file_all(connection, &mut lines, &self.folder);
+    fn file_those(&self, connection: &Connection, mut bytes: Vec<u8>) -> Result<(), DbError> {
+        let filed = file_all(connection, &found(&bytes), &self.folder);
         let mut kept = self.kept();
-        match (&filed, &mut kept.files) {
-            (Ok(()), Files::Some([_, other])) => other.empty(),
-            (Ok(()), Files::None | Files::Never) => {}
-            (Err(_), _) => kept.unfiled = lines,
+        match filed {
+            Ok(()) => {
+                if let Files::Some([_, other]) = &mut kept.files {
+                    other.empty();
+                }
+                bytes.clear();
+                bytes.shrink_to(KEPT);
+                kept.spare = bytes;
+                Ok(())
+            }
+            Err(Unfiled { from, error }) => {
+                bytes.drain(..from);
+                kept.unfiled = bytes;
+                Err(error)
+            }
         }
-        filed
     }
 
     /// Whether all of it is in the database.
@@ -243,7 +296,7 @@ impl Journal {
     /// Its files' own names.
     pub(crate) fn names(&self) -> Vec<PathBuf> {
         match &self.kept().files {
-            Files::Some(files) => files.iter().map(|lines| lines.path.clone()).collect(),
+            Files::Some(files) => files.iter().map(|entries| entries.path.clone()).collect(),
             Files::None | Files::Never => Vec::new(),
         }
     }
@@ -265,87 +318,122 @@ fn folder(database: &Path) -> PathBuf {
     database.with_file_name("journal")
 }
 
-/// Where lines lie that could not be filed, if there are any.
+/// Where executions lie that could not be filed, if there are any.
 pub(crate) fn refused(database: &Path) -> Option<PathBuf> {
     Some(folder(database).join(REFUSED)).filter(|path| path.metadata().is_ok_and(|meta| meta.len() > 0))
 }
 
-/// `CHECKSUM JSON`, with a line break. The checksum tells a line from the rest of
-/// one, and from one that was read while its file was emptied and filled again.
-fn write_line(line: &mut Vec<u8>, over: &Over) -> Option<()> {
-    line.clear();
-    line.resize(SUM + 1, b' ');
-    serde_json::to_writer(&mut *line, over).ok()?;
-    let (sum, json) = line.split_first_chunk_mut()?;
-    *sum = checksum(json.get(1..)?);
-    line.push(b'\n');
-    Some(())
+/// What was found in a file.
+struct Found<'a> {
+    /// Where it begins.
+    at: usize,
+    what: Result<Over<'a>, Unreadable<'a>>,
 }
 
-/// CRC-32, as of gzip (RFC 1952, section 8), in hexadecimal.
-fn checksum(json: &[u8]) -> [u8; SUM] {
-    let mut sum = [0; SUM];
-    HEXLOWER.encode_mut(&crc32fast::hash(json).to_be_bytes(), &mut sum);
-    sum
+/// What was written, and is no entry.
+struct Unreadable<'a>(&'a [u8]);
+
+impl<'a> Found<'a> {
+    fn over(&self) -> Option<&Over<'a>> {
+        self.what.as_ref().ok()
+    }
 }
 
-fn parsed(line: &[u8]) -> Option<Over> {
-    let (sum, json) = line.split_first_chunk()?;
-    let json = json.strip_prefix(b" ")?;
-    if checksum(json) == *sum { serde_json::from_slice(json).ok() } else { None }
-}
-
-/// The text of a file. What comes after a zero was filed, or was never a line's: no
-/// line has one.
+/// What a file holds, as bytes. What comes after a length of zero was filed, or was
+/// never an entry.
 fn read(file: &File) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    BufReader::new(file).read_until(0, &mut text)?;
-    Ok(text)
+    let mut file = BufReader::new(file);
+    let mut bytes = Vec::new();
+    loop {
+        let at = bytes.len();
+        file.by_ref().take(HEAD as u64).read_to_end(&mut bytes)?;
+        let Some(head) = bytes.get(at..).and_then(|head| head.first_chunk()) else { return Ok(bytes) };
+        match parts_of(*head) {
+            (0, _) => {
+                bytes.truncate(at);
+                return Ok(bytes);
+            }
+            (length, _) if length < MAX_ENTRY => {
+                file.by_ref().take(length as u64 + 1).read_to_end(&mut bytes)?;
+            }
+            _ => {
+                file.read_to_end(&mut bytes)?;
+                return Ok(bytes);
+            }
+        }
+    }
 }
 
-/// The whole lines of a file's text, each as it was read and as it was meant. What
-/// comes after the last line break was never answered.
-fn whole(text: &[u8]) -> impl Iterator<Item = (&[u8], Option<Over>)> {
-    let end = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
-    let lines = text.get(..end).unwrap_or_default().split(|byte| *byte == b'\n');
-    lines.filter(|line| !line.is_empty()).map(|line| (line, parsed(line)))
+/// The entries in what was read, in their order, and what is none. What is missing at
+/// the end of the last one was not written any more: so it was never answered.
+fn found(bytes: &[u8]) -> Vec<Found<'_>> {
+    let mut all = Vec::new();
+    let mut at = 0;
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let Some((head, behind)) = rest.split_first_chunk() else { break };
+        let (length, sum) = parts_of(*head);
+        let (whole, taken) = match (behind.get(..length), behind.get(length)) {
+            (Some(row), Some(&END)) => (Some(row).filter(|row| crc32fast::hash(row) == sum), HEAD + length + 1),
+            _ => (None, rest.len()),
+        };
+        let is_torn = whole.is_none() && taken == rest.len() && written(rest) < HEAD.saturating_add(length).saturating_add(1);
+        if is_torn && length < MAX_ENTRY {
+            break;
+        }
+        let unreadable = || Unreadable(rest.get(..taken.min(written(rest))).unwrap_or_default());
+        let what = whole.and_then(|row| unpacked(row).ok()).ok_or_else(unreadable);
+        all.push(Found { at, what });
+        at += taken;
+    }
+    all
 }
 
-fn make_files(folder: &Path) -> io::Result<[Lines; 2]> {
+/// Bytes up to the last that is no zero.
+fn written(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
+fn make_files(folder: &Path) -> io::Result<[Entries; 2]> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     // A link would lead to where others may write.
     if !folder.symlink_metadata()?.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }
     let [one, other] = ENDINGS;
-    let one = Lines::make(folder, one)?;
-    let other = Lines::make(folder, other).inspect_err(|_| drop(std::fs::remove_file(&one.path)))?;
+    let one = Entries::make(folder, one)?;
+    let other = Entries::make(folder, other).inspect_err(|_| drop(std::fs::remove_file(&one.path)))?;
     Ok([one, other])
 }
 
+/// What could not be filed now.
+struct Unfiled {
+    /// Where it begins.
+    from: usize,
+    error: DbError,
+}
+
 /// In one transaction; where the database refuses one of them, each in its own,
-/// and that one is set aside. What is left in `lines` after an error is not filed.
-fn file_all(connection: &Connection, lines: &mut Vec<Over>, folder: &Path) -> Result<(), DbError> {
-    match transact(connection, lines) {
+/// and that one is set aside.
+fn file_all(connection: &Connection, found: &[Found<'_>], folder: &Path) -> Result<(), Unfiled> {
+    let from = found.first().map_or(0, |found| found.at);
+    match transact(connection, found.iter().filter_map(Found::over)) {
         Err(error) if error.is_refusal() => {}
-        filed => return filed,
+        filed => return filed.map_err(|error| Unfiled { from, error }),
     }
-    while let Some(over) = lines.last() {
-        match transact(connection, std::slice::from_ref(over)) {
-            Err(error) if error.is_refusal() => {
-                let mut line = Vec::new();
-                set_aside(folder, write_line(&mut line, over).map_or(&[], |()| &line))?;
-            }
-            filed => filed?,
-        }
-        lines.pop();
+    for Found { at, what } in found {
+        let Ok(over) = what else { continue };
+        let filed = match transact(connection, [over]) {
+            Err(error) if error.is_refusal() => set_aside(folder, over),
+            filed => filed,
+        };
+        filed.map_err(|error| Unfiled { from: *at, error })?;
     }
     Ok(())
 }
 
-fn transact(connection: &Connection, lines: &[Over]) -> Result<(), DbError> {
+fn transact<'a>(connection: &Connection, all: impl IntoIterator<Item = &'a Over<'a>>) -> Result<(), DbError> {
     run(connection, "BEGIN IMMEDIATE")?;
-    let filed = lines.iter().try_for_each(|over| match over.insert(connection) {
+    let filed = all.into_iter().try_for_each(|over| match over.insert(connection) {
         Ok(_) => Ok(()),
         Err(DbError::DuplicateExecution { .. }) => match over.finish(connection) {
             // By another reader, or by whoever died before the file was emptied.
@@ -361,10 +449,18 @@ fn transact(connection: &Connection, lines: &[Over]) -> Result<(), DbError> {
     })
 }
 
-fn set_aside(folder: &Path, line: &[u8]) -> Result<(), DbError> {
+impl Unreadable<'_> {
+    fn set_aside(&self, folder: &Path) -> Result<(), DbError> {
+        set_aside(folder, &serde_json::json!({ "unreadable": HEXLOWER.encode(self.0) }))
+    }
+}
+
+fn set_aside(folder: &Path, what: &impl Serialize) -> Result<(), DbError> {
     let path = folder.join(REFUSED);
+    let mut line = serde_json::to_vec(what).map_err(|error| DbError::Packed(error.to_string()))?;
+    line.push(b'\n');
     let open = || OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(NO_LINKS).open(&path);
-    let written = open().and_then(|mut file| file.write_all(line));
+    let written = open().and_then(|mut file| file.write_all(&line));
     written.map_err(|error| DbError::file(&path, error))
 }
 
@@ -380,8 +476,8 @@ struct Left {
 /// What lies in other processes' files.
 pub(crate) struct Others {
     folder: PathBuf,
-    /// Of those that live: theirs to empty.
-    lines: Vec<Over>,
+    /// What those hold that live: theirs to empty.
+    living: Vec<Vec<u8>>,
     dead: Vec<Left>,
 }
 
@@ -389,9 +485,9 @@ impl Others {
     /// `None` where there is nothing to file or to remove.
     pub(crate) fn look(database: &Path, own: &[PathBuf]) -> Option<Self> {
         let folder = folder(database);
-        let (mut lines, mut dead) = (Vec::new(), Vec::new());
+        let (mut living, mut dead) = (Vec::new(), Vec::new());
         for path in std::fs::read_dir(&folder).ok()?.flatten().map(|entry| entry.path()) {
-            if own.contains(&path) || !is_of_lines(&path) {
+            if own.contains(&path) || !is_of_entries(&path) {
                 continue;
             }
             let Ok(file) = OpenOptions::new().read(true).write(true).custom_flags(NO_LINKS).open(&path) else { continue };
@@ -403,17 +499,17 @@ impl Others {
                 continue;
             }
             // Its process may empty it meanwhile: then all of it is in the database.
-            if let Ok(text) = read(&file) {
-                lines.extend(whole(&text).filter_map(|(_, over)| over));
-            }
+            living.extend(read(&file).ok().filter(|bytes| !bytes.is_empty()));
         }
-        (!lines.is_empty() || !dead.is_empty()).then_some(Self { folder, lines, dead })
+        (!living.is_empty() || !dead.is_empty()).then_some(Self { folder, living, dead })
     }
 
     /// Files all of it. What cannot be filed now stays for the next who looks.
-    pub(crate) fn file(mut self, connection: &Connection) {
-        if !self.lines.is_empty() {
-            file_all(connection, &mut self.lines, &self.folder).ok();
+    pub(crate) fn file(self, connection: &Connection) {
+        // What is no entry is being written, or taken away.
+        let entries: Vec<_> = self.living.iter().flat_map(|bytes| found(bytes)).collect();
+        if !entries.is_empty() {
+            file_all(connection, &entries, &self.folder).ok();
         }
         for left in self.dead {
             left.file(connection, &self.folder).ok();
@@ -424,17 +520,12 @@ impl Others {
 impl Left {
     fn file(self, connection: &Connection, folder: &Path) -> Result<(), DbError> {
         let failed = |error| DbError::file(&self.path, error);
-        let text = read(&self.file).map_err(failed)?;
-        let mut lines = Vec::new();
-        for (line, over) in whole(&text) {
-            match over {
-                Some(over) => lines.push(over),
-                None => set_aside(folder, &[line, b"\n"].concat())?,
-            }
+        let bytes = read(&self.file).map_err(failed)?;
+        let found = found(&bytes);
+        if !found.is_empty() {
+            file_all(connection, &found, folder).map_err(|Unfiled { error, .. }| error)?;
         }
-        if !lines.is_empty() {
-            file_all(connection, &mut lines, folder)?;
-        }
+        found.iter().filter_map(|found| found.what.as_ref().err()).try_for_each(|unreadable| unreadable.set_aside(folder))?;
         // First, because it may be that nothing can be removed.
         self.file.set_len(0).map_err(failed)?;
         std::fs::remove_file(&self.path).map_err(failed)
@@ -442,7 +533,7 @@ impl Left {
 }
 
 /// A file of ours by its name and by what it is; nothing else is opened.
-fn is_of_lines(path: &Path) -> bool {
+fn is_of_entries(path: &Path) -> bool {
     let is_named = path.extension().and_then(OsStr::to_str).is_some_and(|ending| ENDINGS.contains(&ending));
     is_named && path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.nlink() == 1 && meta.len() <= MAX_FILE)
 }
@@ -456,7 +547,7 @@ mod tests {
 
     use super::*;
     use crate::testing::{Home, add, ending, line as log_line, number, start, succeeded, terms};
-    use crate::{Database, DbConfig, Durability, Ending, Filter, StartRow};
+    use crate::{Database, DbConfig, Durability, Ending, ExecutionRecord, ExecutionSummary, Filter, StartRow};
 
     /// Its second record is one that finds a writer.
     async fn warm(home: &Home) -> Database {
@@ -484,9 +575,16 @@ mod tests {
         files
     }
 
-    /// All that waits, in whichever file.
-    fn text(home: &Home) -> String {
-        files(home).iter().map(|path| fs::read_to_string(path).unwrap().trim_end_matches('\0').to_owned()).collect()
+    /// How many entries a file's bytes hold; all of them can be read.
+    fn count(bytes: &[u8]) -> usize {
+        let found = found(bytes);
+        assert!(found.iter().all(|found| found.what.is_ok()));
+        found.len()
+    }
+
+    /// How many wait, in whichever file.
+    fn waiting(home: &Home) -> usize {
+        files(home).iter().map(|path| count(&read(&File::open(path).unwrap()).unwrap())).sum()
     }
 
     /// How many rows there are, whatever waits.
@@ -504,15 +602,15 @@ mod tests {
         let home = Home::new();
         let database = warm(&home).await;
         let (one, two) = (record(&database).await, record(&database).await);
-        let (waiting, filed) = (text(&home).lines().count(), usize::try_from(rows(&database)).unwrap());
+        let (still, filed) = (waiting(&home), usize::try_from(rows(&database)).unwrap());
         // The thread may have come before this.
-        assert!(waiting + filed >= 3, "{waiting} {filed}");
+        assert!(still + filed >= 3, "{still} {filed}");
         let modes = files(&home).iter().map(|path| fs::metadata(path).unwrap().permissions().mode() & 0o777).collect::<Vec<_>>();
         assert_eq!(modes, [0o600, 0o600]);
         assert_eq!(fs::metadata(folder(&home)).unwrap().permissions().mode() & 0o777, 0o700);
         let listed = listed(&database);
         assert!(listed.len() == 3 && listed.contains(&one) && listed.contains(&two));
-        assert_eq!((text(&home), rows(&database)), (String::new(), 3));
+        assert_eq!((waiting(&home), rows(&database)), (0, 3));
         let texts: Vec<_> = database.lines(two, 1, 0, 9).unwrap().into_iter().map(|record| record.line.text).collect();
         assert_eq!(texts, ["a", "b"]);
         drop(database);
@@ -542,21 +640,30 @@ mod tests {
         }
     }
 
-    /// A line of the journal, of an execution of this id.
-    fn line_of(id: ExecutionId) -> Vec<u8> {
+    /// An entry of the journal, of an execution of this id.
+    fn entry_of(id: ExecutionId) -> Vec<u8> {
         let row = StartRow { id, ..start("s") };
         let outcome = succeeded();
         let end = Ending { lines: vec![log_line("a"), log_line("b")], ..ending(&outcome) };
-        let mut line = Vec::new();
-        write_line(&mut line, &Over::encode(&row, end).unwrap()).unwrap();
-        line
+        Entry::of(&Over::of(&row, &end).unwrap()).unwrap().0
+    }
+
+    /// As it would be of a row that is nothing but these bytes.
+    fn entry_around(row: &[u8]) -> Vec<u8> {
+        [&head_of(u32::try_from(row.len()).unwrap(), crc32fast::hash(row))[..], row, b"\n"].concat()
+    }
+
+    /// Bytes with these in the place of others, once.
+    fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+        let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
+        [&bytes[..at], to, &bytes[at + from.len()..]].concat()
     }
 
     /// As a process would leave it that died.
-    fn leave(home: &Home, name: &str, text: &[u8]) -> PathBuf {
+    fn leave(home: &Home, name: &str, bytes: &[u8]) -> PathBuf {
         fs::create_dir_all(folder(home)).unwrap();
         let path = folder(home).join(name);
-        fs::write(&path, text).unwrap();
+        fs::write(&path, bytes).unwrap();
         path
     }
 
@@ -571,34 +678,44 @@ mod tests {
         let id = record(&database).await;
         drop(database);
         let [other, torn] = fresh();
-        let (twice, torn) = (line_of(id), line_of(torn));
-        leave(&home, "1-dead.a", &[&twice[..], &twice, &line_of(other), &torn[..torn.len() - 1]].concat());
+        let (twice, torn) = (entry_of(id), entry_of(torn));
+        leave(&home, "1-dead.a", &[&twice[..], &twice, &entry_of(other), &torn[..torn.len() - 1]].concat());
         leave(&home, "1-dead.b", b"");
         let database = home.open();
         let listed = listed(&database);
         assert!(listed.len() == 3 && listed.contains(&other), "{listed:?}");
         assert_eq!(database.lines(other, 1, 0, 9).unwrap().len(), 2);
+        let (kept, filed) = (database.execution(id, None).unwrap().unwrap(), database.execution(other, None).unwrap().unwrap());
+        let of_its_own = |record: ExecutionRecord| ExecutionRecord { summary: ExecutionSummary { id, ..record.summary }, ..record };
+        assert_eq!(of_its_own(filed), of_its_own(kept), "what was read from a file is all that was written");
         assert_eq!((files(&home), database.refused_executions()), (Vec::new(), None));
     }
 
     #[tokio::test]
-    async fn a_line_that_cannot_be_filed_is_set_aside_and_holds_up_no_other() {
+    async fn an_entry_that_cannot_be_filed_is_set_aside_and_holds_up_no_other() {
         let home = Home::new();
         let database = warm(&home).await;
-        let [good, bad, glued, last] = fresh();
-        let mut refused = serde_json::to_string(&parsed(line_of(bad).trim_ascii_end()).unwrap()).unwrap();
-        refused = refused.replace(r#""cpu_us":12"#, r#""cpu_us":-12"#);
-        let refused = [&checksum(refused.as_bytes())[..], b" ", refused.as_bytes(), b"\n"].concat();
-        // The rest of a line, and one that was written right after it.
-        let torn = [&line_of(glued)[..40], &line_of(glued)].concat();
-        // As another version would write it.
-        let foreign = line_of(glued).iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect::<Vec<_>>();
-        leave(&home, "1-dead.a", &[&refused[..], &torn, &foreign, &line_of(good)].concat());
-        leave(&home, "2-dead.b", &line_of(last));
+        let [good, bad, spoiled, glued, last] = fresh();
+        let row = |entry: Vec<u8>| entry[HEAD..entry.len() - 1].to_vec();
+        let refused = entry_around(&replaced(&row(entry_of(bad)), b"\xa6cpu_us\x0c", b"\xa6cpu_us\xf4"));
+        // As another version would write it, and with other bytes than it was written with.
+        let foreign = entry_around(&replaced(&row(entry_of(spoiled)), b"\xa6cpu_us", b"\xa6gpu_us"));
+        let spoiled = replaced(&entry_of(spoiled), b"\xa6cpu_us", b"\xa6gpu_us");
+        // The rest of an entry, and one that was written right after it.
+        let torn = [&entry_of(glued)[..40], &entry_of(glued)].concat();
+        leave(&home, "1-dead.a", &[&refused[..], &spoiled, &foreign, &entry_of(good), &torn, &[0; 500]].concat());
+        leave(&home, "2-dead.b", &entry_of(last));
         let listed = listed(&database);
         assert!(listed.contains(&good) && listed.contains(&last) && listed.len() == 3, "{listed:?}");
-        let aside = fs::read(database.refused_executions().unwrap()).unwrap();
-        assert_eq!(aside, [&torn[..], &foreign, &refused].concat());
+        let aside = fs::read_to_string(database.refused_executions().unwrap()).unwrap();
+        let aside: Vec<serde_json::Value> = aside.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(
+            (aside.len(), &aside[0]["started"]["id"], &aside[0]["ended"]["standing"]["cpu_us"]),
+            (4, &bad.to_string().into(), &(-12).into())
+        );
+        let unreadable: Vec<_> =
+            aside[1..].iter().map(|line| HEXLOWER.decode(line["unreadable"].as_str().unwrap().as_bytes()).unwrap()).collect();
+        assert_eq!(unreadable, [spoiled, foreign, torn]);
     }
 
     #[tokio::test]
@@ -619,7 +736,7 @@ mod tests {
         let database = warm(&home).await;
         let row = start("s");
         database.start(&row).await.unwrap();
-        leave(&home, "1-dead.a", &line_of(row.id));
+        leave(&home, "1-dead.a", &entry_of(row.id));
         let record = database.execution(row.id, None).unwrap().unwrap();
         assert_eq!(record.summary.status, wardroom_core::execution::Status::Success);
         assert_eq!(database.lines(row.id, 1, 0, 9).unwrap().len(), 2);
@@ -630,11 +747,11 @@ mod tests {
         let home = Home::new();
         let database = warm(&home).await;
         let id = ExecutionId::fresh();
-        let path = leave(&home, "1-still.a", &line_of(id));
+        let path = leave(&home, "1-still.a", &entry_of(id));
         let living = File::open(&path).unwrap();
         living.lock().unwrap();
         assert!(listed(&database).contains(&id));
-        assert_eq!(fs::read(&path).unwrap(), line_of(id));
+        assert_eq!(fs::read(&path).unwrap(), entry_of(id));
         // It files them itself some time, or dies.
         drop(living);
         assert_eq!(listed(&database).len(), 2);
@@ -647,7 +764,7 @@ mod tests {
         leave(&home, "notes.txt", b"mine");
         leave(&home, "refused~", b"mine");
         let outside = home.0.path().join("outside");
-        fs::write(&outside, line_of(ExecutionId::fresh())).unwrap();
+        fs::write(&outside, entry_of(ExecutionId::fresh())).unwrap();
         fs::hard_link(&outside, folder(&home).join("1-link.a")).unwrap();
         std::os::unix::fs::symlink(&outside, folder(&home).join("1-link.b")).unwrap();
         fs::create_dir(folder(&home).join("1-folder.a")).unwrap();
@@ -680,7 +797,7 @@ mod tests {
                     }
                 });
             }
-            let make = || Ok::<_, io::Error>(make_files(&folder(&home))?.iter().all(|lines| lines.path.exists()));
+            let make = || Ok::<_, io::Error>(make_files(&folder(&home))?.iter().all(|entries| entries.path.exists()));
             let lost = (0..2000).map(|_| make()).find(|is_there| !matches!(is_there, Ok(true)));
             // Before anything fails: the others would go on.
             done.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -689,78 +806,81 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_changed_in_any_byte_is_none() {
-        let line = line_of(ExecutionId::fresh());
-        let line = line.trim_ascii_end();
-        assert!(parsed(line).is_some());
-        for at in 0..line.len() {
-            let mut changed = line.to_vec();
+    fn what_was_changed_in_any_byte_or_is_not_whole_is_no_entry() {
+        let entry = entry_of(ExecutionId::fresh());
+        assert_eq!(count(&entry), 1);
+        for at in 0..entry.len() {
+            let mut changed = entry.clone();
             changed[at] ^= 1;
-            assert!(parsed(&changed).is_none() && parsed(&line[..at]).is_none() && parsed(&line[at + 1..]).is_none(), "{at}");
+            assert!(found(&changed).iter().all(|found| found.what.is_err()), "{at}");
+            assert!(found(&entry[at + 1..]).iter().all(|found| found.what.is_err()), "{at}");
+            // It was being written when its process died.
+            assert!(found(&entry[..at]).is_empty(), "{at}");
+            assert!(found(&[&entry[..at], &vec![0; 9000][..]].concat()).is_empty(), "{at}");
         }
     }
 
     /// From now on whatever changes its file fails, until it has this one again.
-    fn read_only(lines: &mut Lines) -> File {
-        mem::replace(&mut lines.file, File::open(&lines.path).unwrap())
+    fn read_only(entries: &mut Entries) -> File {
+        mem::replace(&mut entries.file, File::open(&entries.path).unwrap())
     }
 
     #[test]
-    fn after_a_part_of_a_line_that_stays_nothing_more_is_written() {
+    fn after_a_part_of_an_entry_that_stays_nothing_more_is_written() {
         let home = Home::new();
-        let mut lines = Lines::make(home.0.path(), "a").unwrap();
-        lines.append(b"one\n").unwrap();
-        fs::write(&lines.path, "one\nlonger tha").unwrap();
-        lines.is_torn = true;
-        let writable = read_only(&mut lines);
-        lines.append(b"two\n").unwrap_err();
-        lines.append(b"two\n").unwrap_err();
-        lines.file = writable;
-        lines.append(b"3\n").unwrap();
-        assert_eq!(fs::read(&lines.path).unwrap(), b"one\n3\n");
+        let mut entries = Entries::make(home.0.path(), "a").unwrap();
+        entries.append(b"one\n").unwrap();
+        fs::write(&entries.path, "one\nlonger tha").unwrap();
+        entries.is_torn = true;
+        let writable = read_only(&mut entries);
+        entries.append(b"two\n").unwrap_err();
+        entries.append(b"two\n").unwrap_err();
+        entries.file = writable;
+        entries.append(b"3\n").unwrap();
+        assert_eq!(fs::read(&entries.path).unwrap(), b"one\n3\n");
     }
 
     #[test]
     fn an_emptied_file_keeps_its_place_and_holds_nothing_but_zeros() {
         let home = Home::new();
-        let mut lines = Lines::make(home.0.path(), "a").unwrap();
-        let [first, second] = fresh().map(line_of);
-        let found = |lines: &Lines| fs::read(&lines.path).unwrap();
-        let text = |lines: &Lines| read(&File::open(&lines.path).unwrap()).unwrap();
+        let mut entries = Entries::make(home.0.path(), "a").unwrap();
+        let [first, second] = fresh().map(entry_of);
+        let all = |entries: &Entries| fs::read(&entries.path).unwrap();
+        let kept = |entries: &Entries| read(&File::open(&entries.path).unwrap()).unwrap();
         // More than is blanked at once.
         let many = NOTHING.len() / first.len() + 2;
         for _ in 0..many {
-            lines.append(&first).unwrap();
+            entries.append(&first).unwrap();
         }
-        assert_eq!(whole(&text(&lines)).count(), many);
-        lines.empty();
-        assert_eq!(found(&lines), vec![0; first.len() * many]);
-        lines.append(&second).unwrap();
-        assert_eq!(whole(&text(&lines)).map(|(line, over)| over.map(|_| line.len())).collect::<Vec<_>>(), [Some(second.len() - 1)]);
-        assert!(found(&lines).starts_with(&second) && found(&lines).len() == first.len() * many);
-        lines.append(&vec![b'x'; usize::try_from(ROOM).unwrap()]).unwrap();
-        lines.empty();
-        assert_eq!(found(&lines), b"", "a long one is cut");
-        lines.append(&second).unwrap();
-        assert_eq!(found(&lines), second);
-        // One that can be neither blanked nor cut is cut before it takes a line.
-        lines.append(&second).unwrap();
-        let writable = read_only(&mut lines);
-        lines.empty();
-        lines.file = writable;
-        assert_eq!(whole(&text(&lines)).count(), 2);
-        lines.append(&first).unwrap();
-        assert_eq!(found(&lines), first);
+        assert_eq!(count(&kept(&entries)), many);
+        entries.empty();
+        assert_eq!(all(&entries), vec![0; first.len() * many]);
+        entries.append(&second).unwrap();
+        assert_eq!(kept(&entries), second);
+        assert!(all(&entries).starts_with(&second) && all(&entries).len() == first.len() * many);
+        entries.append(&vec![b'x'; usize::try_from(ROOM).unwrap()]).unwrap();
+        entries.empty();
+        assert_eq!(all(&entries), b"", "a long one is cut");
+        entries.append(&second).unwrap();
+        assert_eq!(all(&entries), second);
+        // One that can be neither blanked nor cut is cut before it takes an entry.
+        entries.append(&second).unwrap();
+        let writable = read_only(&mut entries);
+        entries.empty();
+        entries.file = writable;
+        assert_eq!(count(&kept(&entries)), 2);
+        entries.append(&first).unwrap();
+        assert_eq!(all(&entries), first);
     }
 
     #[tokio::test]
     async fn of_a_file_that_was_being_emptied_when_its_process_died_nothing_is_filed_or_set_aside() {
         let home = Home::new();
-        let text = fresh::<3>().map(line_of).concat();
-        for (name, blanked) in [("1-dead.a", 1), ("2-dead.a", 1000)] {
-            leave(&home, name, &[&vec![0; blanked][..], &text[blanked..]].concat());
+        let bytes = fresh::<3>().map(entry_of).concat();
+        for (name, blanked) in [("1-dead.a", 4), ("2-dead.a", 1000)] {
+            leave(&home, name, &[&vec![0; blanked][..], &bytes[blanked..]].concat());
         }
-        leave(&home, "3-dead.a", &[&line_of(ExecutionId::fresh())[..], &[0; 5000]].concat());
+        leave(&home, "3-dead.a", &[&entry_of(ExecutionId::fresh())[..], &[0; 5000]].concat());
         let database = home.open();
         assert_eq!(listed(&database).len(), 1, "the one that was not being emptied");
         assert_eq!((files(&home), database.refused_executions()), (Vec::new(), None));
@@ -788,11 +908,11 @@ mod tests {
             (start("s"), ending(&keeps)),
             (StartRow { task: Some("t"), subject: &subject, ..start("s") }, ending(&quick)),
             (StartRow { attempt: 2, ..start("s") }, ending(&quick)),
-            (start("s"), Ending { lines: vec![log_line(&"x".repeat(MAX_LINE))], ..ending(&quick) }),
+            (start("s"), Ending { lines: vec![log_line(&"x".repeat(MAX_ENTRY))], ..ending(&quick) }),
         ];
         for (count, (row, end)) in (2..).zip(rows_of) {
             database.record(&row, end).await.unwrap();
-            assert_eq!((rows(&database), text(&home)), (count, String::new()));
+            assert_eq!((rows(&database), waiting(&home)), (count, 0));
         }
     }
 

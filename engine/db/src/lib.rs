@@ -5,7 +5,8 @@
 //! ask for the time; of credentials it sees sealed values alone. One file per
 //! table: [`executions`], [`log_lines`], [`grants`], [`state`], [`tasks`],
 //! [`plugins`], [`trust`], [`slots`], [`credentials`], [`vault`], [`audit`]; `queue` is what waits among
-//! the executions, `file` opens, `writer` commits, `journal` holds what can be committed later, `memo` what every run asks for.
+//! the executions, `file` opens, `writer` commits, `journal` holds what can be committed later,
+//! `packed` is how a row gets there, `memo` what every run asks for.
 //! Programs' own databases are another matter, and another process: [`guest`].
 //!
 //! Writes are queued when they are called and answered when they are durable
@@ -40,6 +41,7 @@ mod memo;
 mod migration;
 #[cfg(test)]
 mod million;
+mod packed;
 pub mod plugins;
 #[cfg(test)]
 mod processes;
@@ -79,9 +81,8 @@ pub use vault::{NewVault, Resealed, Sealed, Sealing, VaultChange, VaultCreation,
 pub use writer::Answer;
 
 use audit::{EncodedEvent, Ledger};
-use executions::Over;
 use file::DatabaseFile;
-use journal::{Appended, Others};
+use journal::{Appended, Entry, Others};
 use memo::{Memo, Watch};
 use writer::{Desk, Effect, Writer};
 
@@ -197,8 +198,8 @@ impl Database {
 
     /// Keeps an execution that is over in the journal, where there is a writer to
     /// file it. Whoever writes once in a life writes it at once.
-    fn append(&self, over: Box<Over>) -> Appended {
-        let Some(desk) = self.desk() else { return Appended::Not(over) };
+    fn append(&self, over: &Entry) -> Appended {
+        let Some(desk) = self.desk() else { return Appended::Not };
         let appended = desk.append(over);
         if matches!(appended, Appended::First) {
             self.writer.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(Writer::file_later);

@@ -243,7 +243,7 @@ impl Database {
 
     fn leave_queue(&self, id: ExecutionId, attempt: u32, status: Status, reason: Option<String>, now: Timestamp) -> Answer<()> {
         self.write(move |connection| {
-            change_status(connection, id, attempt, &Standing::never_ran(status, reason.clone(), now))?;
+            change_status(connection, id, attempt, &Standing::never_ran(status, reason.as_deref(), now))?;
             mark_followed(connection, id, attempt).map(drop)
         })
     }
@@ -381,7 +381,7 @@ pub(crate) fn insert_queued(connection: &Connection, row: &NewQueued) -> Result<
 fn enqueue_unless_busy(connection: &Connection, row: &NewQueued, when_busy: WhenBusy) -> Result<bool, DbError> {
     insert_queued(connection, row)?;
     let Some(reason) = when_busy.refuses(unfinished(connection, row.task)?.saturating_sub(1)) else { return Ok(true) };
-    let standing = Standing::never_ran(Status::Skipped, Some(reason.to_owned()), row.created_at);
+    let standing = Standing::never_ran(Status::Skipped, Some(reason), row.created_at);
     change_status(connection, row.id, row.attempt, &standing)?;
     mark_followed(connection, row.id, row.attempt)?;
     Ok(false)

@@ -40,9 +40,8 @@ use tokio::sync::oneshot;
 
 use crate::DbError;
 use crate::audit::Ledger;
-use crate::executions::Over;
 use crate::file::{BUSY_TIMEOUT, DatabaseFile, Synced};
-use crate::journal::{Appended, FILE_AFTER, Journal, Others};
+use crate::journal::{Appended, Entry, FILE_AFTER, Journal, Others};
 
 /// Writes in one transaction at most: bounds how long the first of them waits,
 /// and how long other processes find the database locked.
@@ -138,8 +137,8 @@ impl Desk {
 
     /// Keeps an execution that is over until it is filed; not where a commit is
     /// to survive the death of the machine.
-    pub(crate) fn append(&self, over: Box<Over>) -> Appended {
-        if self.file.syncs() { Appended::Not(over) } else { self.journal.append(over) }
+    pub(crate) fn append(&self, over: &Entry) -> Appended {
+        if self.file.syncs() { Appended::Not } else { self.journal.append(over) }
     }
 
     /// Files what waits in the journal, before anything else is written.

@@ -46,8 +46,9 @@ const INSTANCE_BYTES: usize = 10 << 20;
 /// fault its pages in again.
 const MEMORY_KEPT: usize = 2 << 20;
 const TABLES_KEPT: usize = 512 << 10;
-/// More than most guests use of their stack, and what each run pays to clear.
-const STACK_KEPT: usize = 16 << 10;
+/// What a short run uses of its stack, and what each run pays to clear. One that goes
+/// deeper takes fresh pages.
+const STACK_KEPT: usize = 4 << 10;
 
 /// Bytes of stack for a guest's own frames, and for host calls above them.
 const WASM_STACK: usize = 2 << 20;
