@@ -99,7 +99,11 @@ pub const MAX_SQLITE_MEMORY: u64 = 512 * MIB;
 pub const SQLITE_BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// The ceilings of one run.
+///
+/// They stand in files that a later version may find: one that is renamed needs its
+/// old name as an alias.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// From start to end, host calls included.
     #[serde(rename = "deadline_ms", with = "as_ms")]

@@ -25,7 +25,8 @@ use crate::column::{
     Json, Text, count, from_json, integer, json, optional_count, optional_json, optional_parsed, optional_time, optional_word, parsed,
     plain, time, word,
 };
-use crate::journal::{Appended, Entry};
+use crate::entry::Entry;
+use crate::journal::Appended;
 use crate::packed::{packed, unpacked};
 use crate::status::before;
 use crate::writer::Answer;
@@ -697,7 +698,7 @@ impl<'a> Over<'a> {
 
     /// Whether it can be written some time later: nothing follows from it, and
     /// whoever asks for what it left asks for executions.
-    fn may_wait(&self) -> bool {
+    pub(crate) fn may_wait(&self) -> bool {
         let Started { is_queued, followed, attempt, subject, .. } = self.started;
         followed && !is_queued && attempt == 1 && TaskId::of_subject(subject).is_none() && self.ended.state_changes.is_empty()
     }

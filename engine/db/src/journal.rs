@@ -7,9 +7,6 @@
 //!                ▼ FILE_AFTER later, or before executions are read
 //!            one transaction for all entries ─▶ the file is emptied: zeros, from its
 //!                                               beginning on
-//!
-//!  an entry: length (4 bytes)  CRC-32 (4 bytes)  row (length bytes)  line break
-//!            both with the lowest byte first     packed.rs           it is whole
 //! ```
 //!
 //! A row of `executions` stands in half a dozen indexes, and a commit writes every
@@ -24,29 +21,27 @@
 //! then; whoever reads executions files what lies in any of them, and removes those
 //! of the dead. Entries may be filed twice and are kept once: an attempt has one row.
 
+use std::borrow::Borrow;
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, BufReader, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::mem;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use data_encoding::HEXLOWER;
 use rusqlite::Connection;
 use serde::Serialize;
 
 use crate::DbError;
+use crate::entry::{Entry, found, read};
 use crate::executions::Over;
-use crate::packed::{USUAL, pack, unpacked};
 use crate::writer::run;
 
 /// How long an entry waits to be filed with others. With longer, each transaction has
 /// more of them, and whoever runs beside it waits longer for the processor.
 pub(crate) const FILE_AFTER: Duration = Duration::from_millis(3);
-/// Bytes of an entry at most: a long record gains nothing by waiting for others.
-const MAX_ENTRY: usize = 16 * 1024;
 /// Bytes of a file at most; what comes then is written as anything else is.
 const MAX_FILE: u64 = 1024 * 1024;
 /// Tries to make a file that nobody looks at before it is locked.
@@ -55,10 +50,6 @@ const MAX_TRIES: usize = 16;
 const ENDINGS: [&str; 2] = ["a", "b"];
 /// Where entries go that cannot be filed, so that nothing is lost: as lines of JSON.
 const REFUSED: &str = "refused";
-/// Bytes before an entry's row.
-const HEAD: usize = 8;
-/// What follows its row.
-const END: u8 = b'\n';
 /// Bytes of an emptied file that stay its own: taking fresh ones for each entry costs
 /// as much as writing it.
 const ROOM: u64 = 256 * 1024;
@@ -66,40 +57,6 @@ const ROOM: u64 = 256 * 1024;
 const KEPT: usize = 256 * 1024;
 /// What an emptied file holds.
 static NOTHING: [u8; 16 * 1024] = [0; 16 * 1024];
-
-/// An execution that is over, as the journal has it.
-#[derive(Debug)]
-pub(crate) struct Entry(Vec<u8>);
-
-impl Entry {
-    pub(crate) fn of(over: &Over<'_>) -> Result<Self, DbError> {
-        let mut bytes = Vec::with_capacity(USUAL);
-        bytes.extend_from_slice(&[0; HEAD]);
-        pack(over, &mut bytes)?;
-        if let Some((head, row)) = bytes.split_first_chunk_mut::<HEAD>() {
-            // One that is too long for this is too long for a file, too.
-            let length = u32::try_from(row.len()).unwrap_or(u32::MAX);
-            *head = head_of(length, crc32fast::hash(row));
-        }
-        bytes.push(END);
-        Ok(Self(bytes))
-    }
-
-    pub(crate) fn over(&self) -> Result<Over<'_>, DbError> {
-        unpacked(self.0.get(HEAD..self.0.len().saturating_sub(1)).unwrap_or_default())
-    }
-}
-
-fn head_of(length: u32, sum: u32) -> [u8; HEAD] {
-    let [a, b, c, d] = length.to_le_bytes();
-    let [e, f, g, h] = sum.to_le_bytes();
-    [a, b, c, d, e, f, g, h]
-}
-
-/// The length and the checksum of a row.
-fn parts_of([a, b, c, d, e, f, g, h]: [u8; HEAD]) -> (usize, u32) {
-    (usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX), u32::from_le_bytes([e, f, g, h]))
-}
 
 /// The entries of this process.
 #[derive(Debug)]
@@ -221,9 +178,10 @@ impl Journal {
     }
 
     /// Keeps an execution that is over, durably.
-    pub(crate) fn append(&self, Entry(entry): &Entry) -> Appended {
+    pub(crate) fn append(&self, entry: &Entry) -> Appended {
+        let Some(entry) = entry.bytes() else { return Appended::Not };
         let mut kept = self.kept();
-        if entry.len() > MAX_ENTRY || !kept.unfiled.is_empty() {
+        if !kept.unfiled.is_empty() {
             return Appended::Not;
         }
         if matches!(kept.files, Files::None) {
@@ -266,25 +224,22 @@ impl Journal {
         if fresh.is_empty() { Ok(()) } else { self.file_those(connection, fresh) }
     }
 
+    /// Where some of it cannot be filed now, all of it is tried again: what was filed
+    /// is kept once.
     fn file_those(&self, connection: &Connection, mut bytes: Vec<u8>) -> Result<(), DbError> {
-        let filed = file_all(connection, &found(&bytes), &self.folder);
+        let filed = file_all(connection, &bytes).and_then(|aside| set_aside(&self.folder, &aside));
         let mut kept = self.kept();
-        match filed {
-            Ok(()) => {
-                if let Files::Some([_, other]) = &mut kept.files {
-                    other.empty();
-                }
-                bytes.clear();
-                bytes.shrink_to(KEPT);
-                kept.spare = bytes;
-                Ok(())
-            }
-            Err(Unfiled { from, error }) => {
-                bytes.drain(..from);
-                kept.unfiled = bytes;
-                Err(error)
-            }
+        if filed.is_err() {
+            kept.unfiled = bytes;
+            return filed;
         }
+        if let Files::Some([_, other]) = &mut kept.files {
+            other.empty();
+        }
+        bytes.clear();
+        bytes.shrink_to(KEPT);
+        kept.spare = bytes;
+        Ok(())
     }
 
     /// Whether all of it is in the database.
@@ -323,76 +278,6 @@ pub(crate) fn refused(database: &Path) -> Option<PathBuf> {
     Some(folder(database).join(REFUSED)).filter(|path| path.metadata().is_ok_and(|meta| meta.len() > 0))
 }
 
-/// What was found in a file.
-struct Found<'a> {
-    /// Where it begins.
-    at: usize,
-    what: Result<Over<'a>, Unreadable<'a>>,
-}
-
-/// What was written, and is no entry.
-struct Unreadable<'a>(&'a [u8]);
-
-impl<'a> Found<'a> {
-    fn over(&self) -> Option<&Over<'a>> {
-        self.what.as_ref().ok()
-    }
-}
-
-/// What a file holds, as bytes. What comes after a length of zero was filed, or was
-/// never an entry.
-fn read(file: &File) -> io::Result<Vec<u8>> {
-    let mut file = BufReader::new(file);
-    let mut bytes = Vec::new();
-    loop {
-        let at = bytes.len();
-        file.by_ref().take(HEAD as u64).read_to_end(&mut bytes)?;
-        let Some(head) = bytes.get(at..).and_then(|head| head.first_chunk()) else { return Ok(bytes) };
-        match parts_of(*head) {
-            (0, _) => {
-                bytes.truncate(at);
-                return Ok(bytes);
-            }
-            (length, _) if length < MAX_ENTRY => {
-                file.by_ref().take(length as u64 + 1).read_to_end(&mut bytes)?;
-            }
-            _ => {
-                file.read_to_end(&mut bytes)?;
-                return Ok(bytes);
-            }
-        }
-    }
-}
-
-/// The entries in what was read, in their order, and what is none. What is missing at
-/// the end of the last one was not written any more: so it was never answered.
-fn found(bytes: &[u8]) -> Vec<Found<'_>> {
-    let mut all = Vec::new();
-    let mut at = 0;
-    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        let Some((head, behind)) = rest.split_first_chunk() else { break };
-        let (length, sum) = parts_of(*head);
-        let (whole, taken) = match (behind.get(..length), behind.get(length)) {
-            (Some(row), Some(&END)) => (Some(row).filter(|row| crc32fast::hash(row) == sum), HEAD + length + 1),
-            _ => (None, rest.len()),
-        };
-        let is_torn = whole.is_none() && taken == rest.len() && written(rest) < HEAD.saturating_add(length).saturating_add(1);
-        if is_torn && length < MAX_ENTRY {
-            break;
-        }
-        let unreadable = || Unreadable(rest.get(..taken.min(written(rest))).unwrap_or_default());
-        let what = whole.and_then(|row| unpacked(row).ok()).ok_or_else(unreadable);
-        all.push(Found { at, what });
-        at += taken;
-    }
-    all
-}
-
-/// Bytes up to the last that is no zero.
-fn written(bytes: &[u8]) -> usize {
-    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
-}
-
 fn make_files(folder: &Path) -> io::Result<[Entries; 2]> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     // A link would lead to where others may write.
@@ -405,37 +290,30 @@ fn make_files(folder: &Path) -> io::Result<[Entries; 2]> {
     Ok([one, other])
 }
 
-/// What could not be filed now.
-struct Unfiled {
-    /// Where it begins.
-    from: usize,
-    error: DbError,
+/// Files the entries among these bytes in one transaction; where the database refuses
+/// one of them, each in its own. Answers what is to be set aside then, as lines.
+fn file_all(connection: &Connection, bytes: &[u8]) -> Result<Vec<u8>, DbError> {
+    let mut aside = Vec::new();
+    let readable = found(bytes).filter_map(|found| found.inspect_err(|unreadable| add_line(&mut aside, unreadable)).ok());
+    match transact(connection, readable) {
+        Err(error) if error.is_refusal() => aside.clear(),
+        filed => return filed.map(|()| aside),
+    }
+    for found in found(bytes) {
+        match found.map(|over| (transact(connection, [&over]), over)) {
+            Ok((Err(error), over)) if error.is_refusal() => add_line(&mut aside, &over),
+            Ok((filed, _)) => filed?,
+            Err(unreadable) => add_line(&mut aside, &unreadable),
+        }
+    }
+    Ok(aside)
 }
 
-/// In one transaction; where the database refuses one of them, each in its own,
-/// and that one is set aside.
-fn file_all(connection: &Connection, found: &[Found<'_>], folder: &Path) -> Result<(), Unfiled> {
-    let from = found.first().map_or(0, |found| found.at);
-    match transact(connection, found.iter().filter_map(Found::over)) {
-        Err(error) if error.is_refusal() => {}
-        filed => return filed.map_err(|error| Unfiled { from, error }),
-    }
-    for Found { at, what } in found {
-        let Ok(over) = what else { continue };
-        let filed = match transact(connection, [over]) {
-            Err(error) if error.is_refusal() => set_aside(folder, over),
-            filed => filed,
-        };
-        filed.map_err(|error| Unfiled { from: *at, error })?;
-    }
-    Ok(())
-}
-
-fn transact<'a>(connection: &Connection, all: impl IntoIterator<Item = &'a Over<'a>>) -> Result<(), DbError> {
+fn transact<'a>(connection: &Connection, all: impl IntoIterator<Item = impl Borrow<Over<'a>>>) -> Result<(), DbError> {
     run(connection, "BEGIN IMMEDIATE")?;
-    let filed = all.into_iter().try_for_each(|over| match over.insert(connection) {
+    let filed = all.into_iter().try_for_each(|over| match over.borrow().insert(connection) {
         Ok(_) => Ok(()),
-        Err(DbError::DuplicateExecution { .. }) => match over.finish(connection) {
+        Err(DbError::DuplicateExecution { .. }) => match over.borrow().finish(connection) {
             // By another reader, or by whoever died before the file was emptied.
             Ok(_) | Err(DbError::IllegalMove { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -449,18 +327,23 @@ fn transact<'a>(connection: &Connection, all: impl IntoIterator<Item = &'a Over<
     })
 }
 
-impl Unreadable<'_> {
-    fn set_aside(&self, folder: &Path) -> Result<(), DbError> {
-        set_aside(folder, &serde_json::json!({ "unreadable": HEXLOWER.encode(self.0) }))
+/// What has no JSON would have to be an execution whose texts are none.
+fn add_line(lines: &mut Vec<u8>, what: &impl Serialize) {
+    let before = lines.len();
+    match serde_json::to_writer(&mut *lines, what) {
+        Ok(()) => lines.push(b'\n'),
+        Err(_) => lines.truncate(before),
     }
 }
 
-fn set_aside(folder: &Path, what: &impl Serialize) -> Result<(), DbError> {
+/// At the end: what could be filed is, and is not set aside once more with the next.
+fn set_aside(folder: &Path, lines: &[u8]) -> Result<(), DbError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
     let path = folder.join(REFUSED);
-    let mut line = serde_json::to_vec(what).map_err(|error| DbError::Packed(error.to_string()))?;
-    line.push(b'\n');
     let open = || OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(NO_LINKS).open(&path);
-    let written = open().and_then(|mut file| file.write_all(&line));
+    let written = open().and_then(|mut file| file.write_all(lines));
     written.map_err(|error| DbError::file(&path, error))
 }
 
@@ -506,10 +389,10 @@ impl Others {
 
     /// Files all of it. What cannot be filed now stays for the next who looks.
     pub(crate) fn file(self, connection: &Connection) {
-        // What is no entry is being written, or taken away.
-        let entries: Vec<_> = self.living.iter().flat_map(|bytes| found(bytes)).collect();
-        if !entries.is_empty() {
-            file_all(connection, &entries, &self.folder).ok();
+        for bytes in &self.living {
+            // What is no entry is being written, or taken away; what is refused is set
+            // aside by whoever wrote it.
+            file_all(connection, bytes).ok();
         }
         for left in self.dead {
             left.file(connection, &self.folder).ok();
@@ -521,11 +404,8 @@ impl Left {
     fn file(self, connection: &Connection, folder: &Path) -> Result<(), DbError> {
         let failed = |error| DbError::file(&self.path, error);
         let bytes = read(&self.file).map_err(failed)?;
-        let found = found(&bytes);
-        if !found.is_empty() {
-            file_all(connection, &found, folder).map_err(|Unfiled { error, .. }| error)?;
-        }
-        found.iter().filter_map(|found| found.what.as_ref().err()).try_for_each(|unreadable| unreadable.set_aside(folder))?;
+        let aside = file_all(connection, &bytes)?;
+        set_aside(folder, &aside)?;
         // First, because it may be that nothing can be removed.
         self.file.set_len(0).map_err(failed)?;
         std::fs::remove_file(&self.path).map_err(failed)
@@ -546,6 +426,8 @@ mod tests {
     use wardroom_core::id::ExecutionId;
 
     use super::*;
+    use crate::entry::MAX_ENTRY;
+    use crate::entry::tests::{count, entry_around, entry_of, replaced, row_of};
     use crate::testing::{Home, add, ending, line as log_line, number, start, succeeded, terms};
     use crate::{Database, DbConfig, Durability, Ending, ExecutionRecord, ExecutionSummary, Filter, StartRow};
 
@@ -573,13 +455,6 @@ mod tests {
         let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         files.sort();
         files
-    }
-
-    /// How many entries a file's bytes hold; all of them can be read.
-    fn count(bytes: &[u8]) -> usize {
-        let found = found(bytes);
-        assert!(found.iter().all(|found| found.what.is_ok()));
-        found.len()
     }
 
     /// How many wait, in whichever file.
@@ -640,25 +515,6 @@ mod tests {
         }
     }
 
-    /// An entry of the journal, of an execution of this id.
-    fn entry_of(id: ExecutionId) -> Vec<u8> {
-        let row = StartRow { id, ..start("s") };
-        let outcome = succeeded();
-        let end = Ending { lines: vec![log_line("a"), log_line("b")], ..ending(&outcome) };
-        Entry::of(&Over::of(&row, &end).unwrap()).unwrap().0
-    }
-
-    /// As it would be of a row that is nothing but these bytes.
-    fn entry_around(row: &[u8]) -> Vec<u8> {
-        [&head_of(u32::try_from(row.len()).unwrap(), crc32fast::hash(row))[..], row, b"\n"].concat()
-    }
-
-    /// Bytes with these in the place of others, once.
-    fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-        let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
-        [&bytes[..at], to, &bytes[at + from.len()..]].concat()
-    }
-
     /// As a process would leave it that died.
     fn leave(home: &Home, name: &str, bytes: &[u8]) -> PathBuf {
         fs::create_dir_all(folder(home)).unwrap();
@@ -696,26 +552,75 @@ mod tests {
         let home = Home::new();
         let database = warm(&home).await;
         let [good, bad, spoiled, glued, last] = fresh();
-        let row = |entry: Vec<u8>| entry[HEAD..entry.len() - 1].to_vec();
+        let row = |entry: Vec<u8>| row_of(&entry).to_vec();
         let refused = entry_around(&replaced(&row(entry_of(bad)), b"\xa6cpu_us\x0c", b"\xa6cpu_us\xf4"));
         // As another version would write it, and with other bytes than it was written with.
         let foreign = entry_around(&replaced(&row(entry_of(spoiled)), b"\xa6cpu_us", b"\xa6gpu_us"));
         let spoiled = replaced(&entry_of(spoiled), b"\xa6cpu_us", b"\xa6gpu_us");
         // The rest of an entry, and one that was written right after it.
-        let torn = [&entry_of(glued)[..40], &entry_of(glued)].concat();
-        leave(&home, "1-dead.a", &[&refused[..], &spoiled, &foreign, &entry_of(good), &torn, &[0; 500]].concat());
+        let torn = entry_of(ExecutionId::fresh())[..40].to_vec();
+        leave(&home, "1-dead.a", &[&refused[..], &spoiled, &foreign, &entry_of(good), &torn, &entry_of(glued), &[0; 500]].concat());
         leave(&home, "2-dead.b", &entry_of(last));
         let listed = listed(&database);
-        assert!(listed.contains(&good) && listed.contains(&last) && listed.len() == 3, "{listed:?}");
+        assert!([good, glued, last].iter().all(|id| listed.contains(id)) && listed.len() == 4, "{listed:?}");
         let aside = fs::read_to_string(database.refused_executions().unwrap()).unwrap();
         let aside: Vec<serde_json::Value> = aside.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(
             (aside.len(), &aside[0]["started"]["id"], &aside[0]["ended"]["standing"]["cpu_us"]),
             (4, &bad.to_string().into(), &(-12).into())
         );
-        let unreadable: Vec<_> =
-            aside[1..].iter().map(|line| HEXLOWER.decode(line["unreadable"].as_str().unwrap().as_bytes()).unwrap()).collect();
+        let unreadable: Vec<_> = aside[1..]
+            .iter()
+            .map(|line| data_encoding::HEXLOWER.decode(line["unreadable"].as_str().unwrap().as_bytes()).unwrap())
+            .collect();
         assert_eq!(unreadable, [spoiled, foreign, torn]);
+    }
+
+    /// As the database refuses it.
+    fn refused_entry() -> Vec<u8> {
+        entry_around(&replaced(row_of(&entry_of(ExecutionId::fresh())), b"\xa6cpu_us\x0c", b"\xa6cpu_us\xf4"))
+    }
+
+    #[tokio::test]
+    async fn what_is_set_aside_is_set_aside_once_and_by_whoever_empties_its_file() {
+        let home = Home::new();
+        let database = warm(&home).await;
+        let aside = |database: &Database| database.refused_executions().map_or(0, |path| fs::read_to_string(path).unwrap().lines().count());
+        let good = ExecutionId::fresh();
+        let path = leave(&home, "1-still.a", &[refused_entry(), entry_of(good)].concat());
+        let living = File::open(&path).unwrap();
+        living.lock().unwrap();
+        for _ in 0..3 {
+            assert!(listed(&database).contains(&good));
+            assert_eq!(aside(&database), 0, "its process does that");
+        }
+        drop(living);
+        for _ in 0..3 {
+            assert!(listed(&database).contains(&good));
+            assert_eq!(aside(&database), 1);
+        }
+        // With one that cannot be filed for now.
+        leave(&home, "2-dead.a", &[refused_entry(), entry_of(ExecutionId::fresh())].concat());
+        home.tamper("ALTER TABLE executions RENAME COLUMN fuel TO petrol");
+        for _ in 0..3 {
+            assert_eq!((listed(&database).len(), aside(&database)), (2, 1));
+        }
+        home.tamper("ALTER TABLE executions RENAME COLUMN petrol TO fuel");
+        assert_eq!((listed(&database).len(), aside(&database)), (3, 2));
+    }
+
+    #[tokio::test]
+    async fn a_time_of_a_broken_clock_is_kept_as_any_other() {
+        let home = Home::new();
+        let database = warm(&home).await;
+        for ms in [i64::MIN, -377_705_023_201_001, 253_402_207_200_999, i64::MAX] {
+            let row = start("s");
+            let outcome = succeeded();
+            let line = wardroom_core::log::LogLine { at: wardroom_core::clock::Timestamp::from_ms(ms), ..log_line("a") };
+            database.record(&row, Ending { lines: vec![line.clone()], ..ending(&outcome) }).await.unwrap();
+            let lines: Vec<_> = database.lines(row.id, 1, 0, 9).unwrap().into_iter().map(|record| record.line).collect();
+            assert_eq!(lines, [line]);
+        }
     }
 
     #[tokio::test]
@@ -803,21 +708,6 @@ mod tests {
             done.store(true, std::sync::atomic::Ordering::Relaxed);
             assert!(lost.is_none(), "{lost:?}");
         });
-    }
-
-    #[test]
-    fn what_was_changed_in_any_byte_or_is_not_whole_is_no_entry() {
-        let entry = entry_of(ExecutionId::fresh());
-        assert_eq!(count(&entry), 1);
-        for at in 0..entry.len() {
-            let mut changed = entry.clone();
-            changed[at] ^= 1;
-            assert!(found(&changed).iter().all(|found| found.what.is_err()), "{at}");
-            assert!(found(&entry[at + 1..]).iter().all(|found| found.what.is_err()), "{at}");
-            // It was being written when its process died.
-            assert!(found(&entry[..at]).is_empty(), "{at}");
-            assert!(found(&[&entry[..at], &vec![0; 9000][..]].concat()).is_empty(), "{at}");
-        }
     }
 
     /// From now on whatever changes its file fails, until it has this one again.

@@ -6,7 +6,7 @@
 //! table: [`executions`], [`log_lines`], [`grants`], [`state`], [`tasks`],
 //! [`plugins`], [`trust`], [`slots`], [`credentials`], [`vault`], [`audit`]; `queue` is what waits among
 //! the executions, `file` opens, `writer` commits, `journal` holds what can be committed later,
-//! `packed` is how a row gets there, `memo` what every run asks for.
+//! `entry` is how, `packed` how any row gets to be written, `memo` what every run asks for.
 //! Programs' own databases are another matter, and another process: [`guest`].
 //!
 //! Writes are queued when they are called and answered when they are durable
@@ -29,6 +29,7 @@ mod audit_key;
 mod audit_verify;
 mod column;
 pub mod credentials;
+mod entry;
 mod error;
 pub mod executions;
 mod file;
@@ -81,8 +82,9 @@ pub use vault::{NewVault, Resealed, Sealed, Sealing, VaultChange, VaultCreation,
 pub use writer::Answer;
 
 use audit::{EncodedEvent, Ledger};
+use entry::Entry;
 use file::DatabaseFile;
-use journal::{Appended, Entry, Others};
+use journal::{Appended, Others};
 use memo::{Memo, Watch};
 use writer::{Desk, Effect, Writer};
 

@@ -40,8 +40,9 @@ use tokio::sync::oneshot;
 
 use crate::DbError;
 use crate::audit::Ledger;
+use crate::entry::Entry;
 use crate::file::{BUSY_TIMEOUT, DatabaseFile, Synced};
-use crate::journal::{Appended, Entry, FILE_AFTER, Journal, Others};
+use crate::journal::{Appended, FILE_AFTER, Journal, Others};
 
 /// Writes in one transaction at most: bounds how long the first of them waits,
 /// and how long other processes find the database locked.
