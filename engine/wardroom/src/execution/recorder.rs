@@ -36,13 +36,30 @@ pub(crate) struct Recorder {
     /// without one; resolves when it is durable, or cannot be made so. One
     /// future for all who wait: whoever asked first may be gone (a dropped
     /// request), and the row is written once.
-    started: OnceLock<Shared<BoxFuture<'static, Result<(), HostFault>>>>,
+    started: OnceLock<Begun>,
     /// All lines so far. The run writes, the flush and followers read; never
     /// held across an await. The sandbox caps what comes here.
     log: Mutex<Log>,
     /// Wakes followers: how many lines there are, and the status at the end.
     news: watch::Sender<(usize, Option<Status>)>,
     stop: Notify,
+}
+
+/// What became of the start row.
+enum Begun {
+    /// It is on its way, or there.
+    Row(Shared<BoxFuture<'static, Result<(), HostFault>>>),
+    /// The run was over before: there is none.
+    Over,
+}
+
+impl Begun {
+    async fn row(&self) -> Result<(), HostFault> {
+        match self {
+            Self::Row(row) => row.clone().await,
+            Self::Over => Err(HostFault("the execution has ended".to_owned())),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -98,14 +115,14 @@ impl Recorder {
         }
     }
 
-    /// Makes the start row durable, once.
-    fn start(&self) -> Shared<BoxFuture<'static, Result<(), HostFault>>> {
+    /// Makes the start row durable, once. It is queued when this is called.
+    fn start(&self) -> impl Future<Output = Result<(), HostFault>> + Send {
         let queue = || {
             let row = self.db.start(&self.start_row());
             let durable: BoxFuture<'static, _> = Box::pin(async move { row.await.map_err(|error| HostFault(error.to_string())) });
-            durable.shared()
+            Begun::Row(durable.shared())
         };
-        self.started.get_or_init(queue).clone()
+        self.started.get_or_init(queue).row()
     }
 
     /// Keeps a long run recorded: its start row, then its lines. Ends only
@@ -146,11 +163,10 @@ impl Recorder {
         // What is left of a request that nobody waits for may be about to start
         // it on another thread: whoever comes first decides, and what comes
         // after the end starts nothing.
-        let ended = || -> Shared<BoxFuture<'static, _>> {
-            let refused: BoxFuture<'static, _> = Box::pin(std::future::ready(Err(HostFault("the execution has ended".to_owned()))));
-            refused.shared()
+        let started = match self.started.get_or_init(|| Begun::Over) {
+            Begun::Row(row) => row.clone().await.is_ok(),
+            Begun::Over => false,
         };
-        let started = self.started.get_or_init(ended).clone().await.is_ok();
         let kept = kept(&outcome, resolved.occasion.keep);
         let written = if started {
             self.db.finish(resolved.id, resolved.attempt, self.ending(&kept)).await

@@ -196,8 +196,8 @@ fn ended(id: ExecutionId, outcome: &Outcome, lines: &[String], children: &[Execu
     let mut fields = Map::with_capacity(USUAL_FIELDS);
     // What is empty is left out: whoever reads it pays for each word.
     let mut tell = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
-    tell("execution_id", json!(id));
-    tell("status", json!(status));
+    tell("execution_id", id.to_string().into());
+    tell("status", status.name().into());
     tell("result", result);
     if let Some(next) = result_next {
         tell("next_result_offset", json!(next));
