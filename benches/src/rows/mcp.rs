@@ -50,6 +50,8 @@ const TOOL: &str = "plugin-0__nothing";
 const LISTED: usize = 100;
 /// Calls at once, where there are several.
 const IN_FLIGHT: usize = 8;
+/// Calls until a server is warm.
+const WARM: usize = 200;
 
 pub(super) fn measure(effort: Effort) -> Result<Vec<Row>, Failed> {
     let folder = tempfile::tempdir()?;
@@ -62,33 +64,41 @@ pub(super) fn measure(effort: Effort) -> Result<Vec<Row>, Failed> {
 
 /// One call after the other, and several at once.
 fn calls(folder: &Path, effort: Effort) -> Result<Vec<Row>, Failed> {
-    let (mut ours, mut bare) = (Client::of_wardroom(folder)?, Client::of_bare(BARE)?);
-    let mut working = [("two bare rows", Client::of_bare(BARE_WITH_ROWS)?), ("one bare line", Client::of_bare(BARE_WITH_LINE)?)];
+    let ours = || Client::of_wardroom(folder);
     let (rounds, count) = (effort.rounds(3, 21), effort.rounds(200, 1000));
     let mut rows = Vec::new();
     for at_once in [1, IN_FLIGHT] {
         let (mut slow, mut bare_slow) = (Vec::new(), Vec::new());
         let pair = interleaved(
             rounds,
-            || median(ours.calls(TOOL, count, at_once)?, &mut slow),
-            || median(bare.calls("noop", count, at_once)?, &mut bare_slow),
+            || median(fresh(ours, TOOL, count, at_once)?, &mut slow),
+            || median(fresh(|| Client::of_bare(BARE), "noop", count, at_once)?, &mut bare_slow),
         )?;
         let what = if at_once == 1 { "a typed call, one after the other".to_owned() } else { format!("a typed call, {at_once} in flight") };
         let (slow, bare_slow) = (Samples::new(slow).median(), Samples::new(bare_slow).median());
         let yardstick = format!("bare (p99 {} : {})", time(slow), time(bare_slow));
         rows.push(Row::ratio("mcp", format!("{what}, p50"), &pair, &yardstick, Some(CALL_BUDGET)));
         // What the work costs, whoever does it: no budget, but most of the distance.
-        for (record, working) in &mut working {
+        for (record, bare) in [("two bare rows", BARE_WITH_ROWS), ("one bare line", BARE_WITH_LINE)] {
             let beside = interleaved(
                 rounds,
-                || Ok(Samples::new(ours.calls(TOOL, count, at_once)?).median()),
-                || Ok(Samples::new(working.calls("noop", count, at_once)?).median()),
+                || Ok(Samples::new(fresh(ours, TOOL, count, at_once)?).median()),
+                || Ok(Samples::new(fresh(|| Client::of_bare(bare), "noop", count, at_once)?).median()),
             )?;
             let what = format!("{what}, beside a bare tool with bare wasmtime and {record}");
             rows.push(Row::ratio("mcp", what, &beside, "bare with both", None));
         }
     }
     Ok(rows)
+}
+
+/// Calls of a server that is started for them, after some that are not counted. Each
+/// round has its own: where the kernel puts a process makes a call half as long again,
+/// and it leaves it there.
+fn fresh(start: impl Fn() -> Result<Client, Failed>, tool: &str, count: usize, at_once: usize) -> Result<Vec<f64>, Failed> {
+    let mut client = start()?;
+    drop(client.calls(tool, WARM, at_once)?);
+    client.calls(tool, count, at_once)
 }
 
 /// The median of a round; its 99th percentile is kept beside it.
