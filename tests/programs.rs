@@ -248,13 +248,14 @@ fn the_doctor_and_the_completions_answer() {
     assert_eq!(doctor.code, Some(0), "{doctor}");
     assert!(doctor.json().is_object());
     assert!(!doctor.text().contains("in no list"), "{doctor}");
-    // What waited to be filed and is no line any more.
+    // What waited to be filed and is no entry any more.
     let journal = home.path().join("journal");
     std::fs::create_dir(&journal).unwrap();
-    std::fs::write(journal.join("1-1.a"), "no line\n").unwrap();
+    std::fs::write(journal.join("1-1.a"), b"\xffno entry").unwrap();
     let doctor = home.run(&["doctor"]);
     assert!(doctor.code == Some(0) && doctor.text().contains("journal/refused"), "{doctor}");
-    assert_eq!(std::fs::read_to_string(journal.join("refused")).unwrap(), "no line\n");
+    let refused = std::fs::read_to_string(journal.join("refused")).unwrap();
+    assert_eq!(refused, "{\"unreadable\":\"ff6e6f20656e747279\"}\n");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ended = home.run(&["completions", shell]);
         assert_eq!(ended.code, Some(0), "{ended}");
