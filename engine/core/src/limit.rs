@@ -101,9 +101,8 @@ pub const SQLITE_BUSY_WAIT: Duration = Duration::from_secs(5);
 /// The ceilings of one run.
 ///
 /// They stand in files that a later version may find: one that is renamed needs its
-/// old name as an alias.
+/// old name as an alias, a new one a default that says what held without it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Limits {
     /// From start to end, host calls included.
     #[serde(rename = "deadline_ms", with = "as_ms")]

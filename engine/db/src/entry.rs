@@ -65,10 +65,11 @@ fn head_of(row: &[u8]) -> [u8; HEAD] {
     [a, b, c, d, e, f, g, h]
 }
 
-/// The length of a row, where it is one.
+/// The length of a row, where it is one of an entry.
 fn length_of([a, b, c, d]: [u8; LENGTH]) -> Option<usize> {
     let length = u16::from_le_bytes([a, b]);
-    (u16::from_le_bytes([c, d]) == !length).then_some(usize::from(length))
+    let is_one = u16::from_le_bytes([c, d]) == !length && HEAD + usize::from(length) < MAX_ENTRY;
+    is_one.then_some(usize::from(length))
 }
 
 /// What is no entry, and was written.
@@ -159,6 +160,15 @@ pub(crate) mod tests {
         Entry::of(&Over::of(&row, &end).unwrap()).unwrap().0
     }
 
+    /// Longer than any that is in a file, and right otherwise.
+    fn too_long() -> Vec<u8> {
+        let outcome = succeeded();
+        let end = Ending { lines: vec![line(&"x".repeat(MAX_ENTRY))], ..ending(&outcome) };
+        let entry = Entry::of(&Over::of(&start("s"), &end).unwrap()).unwrap();
+        assert!(entry.bytes().is_none() && entry.over().is_ok());
+        entry.0
+    }
+
     /// As it would be of a row that is nothing but these bytes.
     pub(crate) fn entry_around(row: &[u8]) -> Vec<u8> {
         [&head_of(row)[..], row, &[END]].concat()
@@ -241,6 +251,7 @@ pub(crate) mod tests {
             row(b"\xa7attempt\x01", b"\xa7attempt\x02"),
             row(b"\xa6cpu_us", b"\xa6gpu_us"),
             entry_around(b"x"),
+            too_long(),
             // Deeper than a thread's stack.
             entry_around(&[&b"\x81\xa1x"[..], &[0x91; 15_000]].concat()),
         ];

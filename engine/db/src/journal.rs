@@ -293,17 +293,21 @@ fn make_files(folder: &Path) -> io::Result<[Entries; 2]> {
 /// Files the entries among these bytes in one transaction; where the database refuses
 /// one of them, each in its own. Answers what is to be set aside then, as lines.
 fn file_all(connection: &Connection, bytes: &[u8]) -> Result<Vec<u8>, DbError> {
-    let mut aside = Vec::new();
-    let readable = found(bytes).filter_map(|found| found.inspect_err(|unreadable| add_line(&mut aside, unreadable)).ok());
+    let (mut aside, mut unreadable) = (Vec::new(), Vec::new());
+    let readable = found(bytes).filter_map(|found| found.map_err(|bytes| unreadable.push(bytes)).ok());
     match transact(connection, readable) {
-        Err(error) if error.is_refusal() => aside.clear(),
-        filed => return filed.map(|()| aside),
+        Err(error) if error.is_refusal() => {}
+        filed => {
+            filed?;
+            unreadable.iter().try_for_each(|bytes| add_line(&mut aside, bytes))?;
+            return Ok(aside);
+        }
     }
     for found in found(bytes) {
         match found.map(|over| (transact(connection, [&over]), over)) {
-            Ok((Err(error), over)) if error.is_refusal() => add_line(&mut aside, &over),
+            Ok((Err(error), over)) if error.is_refusal() => add_line(&mut aside, &over)?,
             Ok((filed, _)) => filed?,
-            Err(unreadable) => add_line(&mut aside, &unreadable),
+            Err(unreadable) => add_line(&mut aside, &unreadable)?,
         }
     }
     Ok(aside)
@@ -327,13 +331,10 @@ fn transact<'a>(connection: &Connection, all: impl IntoIterator<Item = impl Borr
     })
 }
 
-/// What has no JSON would have to be an execution whose texts are none.
-fn add_line(lines: &mut Vec<u8>, what: &impl Serialize) {
-    let before = lines.len();
-    match serde_json::to_writer(&mut *lines, what) {
-        Ok(()) => lines.push(b'\n'),
-        Err(_) => lines.truncate(before),
-    }
+fn add_line(lines: &mut Vec<u8>, what: &impl Serialize) -> Result<(), DbError> {
+    serde_json::to_writer(&mut *lines, what).map_err(|error| DbError::Packed(error.to_string()))?;
+    lines.push(b'\n');
+    Ok(())
 }
 
 /// At the end: what could be filed is, and is not set aside once more with the next.
@@ -547,15 +548,19 @@ mod tests {
         assert_eq!((files(&home), database.refused_executions()), (Vec::new(), None));
     }
 
+    /// As the database refuses it.
+    fn refused_entry(id: ExecutionId) -> Vec<u8> {
+        entry_around(&replaced(row_of(&entry_of(id)), b"\xa6cpu_us\x0c", b"\xa6cpu_us\xf4"))
+    }
+
     #[tokio::test]
     async fn an_entry_that_cannot_be_filed_is_set_aside_and_holds_up_no_other() {
         let home = Home::new();
         let database = warm(&home).await;
         let [good, bad, spoiled, glued, last] = fresh();
-        let row = |entry: Vec<u8>| row_of(&entry).to_vec();
-        let refused = entry_around(&replaced(&row(entry_of(bad)), b"\xa6cpu_us\x0c", b"\xa6cpu_us\xf4"));
+        let refused = refused_entry(bad);
         // As another version would write it, and with other bytes than it was written with.
-        let foreign = entry_around(&replaced(&row(entry_of(spoiled)), b"\xa6cpu_us", b"\xa6gpu_us"));
+        let foreign = entry_around(&replaced(row_of(&entry_of(spoiled)), b"\xa6cpu_us", b"\xa6gpu_us"));
         let spoiled = replaced(&entry_of(spoiled), b"\xa6cpu_us", b"\xa6gpu_us");
         // The rest of an entry, and one that was written right after it.
         let torn = entry_of(ExecutionId::fresh())[..40].to_vec();
@@ -572,18 +577,13 @@ mod tests {
         assert_eq!(unreadable.into_iter().map(bytes).collect::<Vec<_>>(), [spoiled, foreign, torn]);
     }
 
-    /// As the database refuses it.
-    fn refused_entry() -> Vec<u8> {
-        entry_around(&replaced(row_of(&entry_of(ExecutionId::fresh())), b"\xa6cpu_us\x0c", b"\xa6cpu_us\xf4"))
-    }
-
     #[tokio::test]
     async fn what_is_set_aside_is_set_aside_once_and_by_whoever_empties_its_file() {
         let home = Home::new();
         let database = warm(&home).await;
         let aside = |database: &Database| database.refused_executions().map_or(0, |path| fs::read_to_string(path).unwrap().lines().count());
         let good = ExecutionId::fresh();
-        let path = leave(&home, "1-still.a", &[refused_entry(), entry_of(good)].concat());
+        let path = leave(&home, "1-still.a", &[refused_entry(ExecutionId::fresh()), entry_of(good)].concat());
         let living = File::open(&path).unwrap();
         living.lock().unwrap();
         for _ in 0..3 {
@@ -596,7 +596,7 @@ mod tests {
             assert_eq!(aside(&database), 1);
         }
         // With one that cannot be filed for now.
-        leave(&home, "2-dead.a", &[refused_entry(), entry_of(ExecutionId::fresh())].concat());
+        leave(&home, "2-dead.a", &[refused_entry(ExecutionId::fresh()), entry_of(ExecutionId::fresh())].concat());
         home.tamper("ALTER TABLE executions RENAME COLUMN fuel TO petrol");
         for _ in 0..3 {
             assert_eq!((listed(&database).len(), aside(&database)), (2, 1));
